@@ -1,0 +1,114 @@
+//! Which images a device takes: what must be so to boot one, and what more to install one.
+
+use crate::header::Authentic;
+use crate::layout::Layout;
+use crate::layout::Slot;
+use crate::refusal::Refusal;
+use crate::state::{SlotState, Snapshot};
+use crate::version::Version;
+
+/// What an image must agree with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Terms<'a> {
+    /// The board's.
+    pub layout: &'a Layout,
+    /// The bootloader's own version.
+    pub bootloader: Version,
+    /// The smallest security counter that boots.
+    pub floor: u32,
+    /// The data schema that the application's data are in, where it is known.
+    pub schema: Option<u16>,
+}
+
+impl<'a> Terms<'a> {
+    /// With floor and schema as the journal has them, but no lower floor than the factory's.
+    #[must_use]
+    pub fn new(layout: &'a Layout, bootloader: Version, snapshot: &Snapshot) -> Self {
+        Self {
+            layout,
+            bootloader,
+            floor: snapshot.floor.max(layout.factory_floor),
+            schema: Some(snapshot.schema),
+        }
+    }
+
+    /// Whether the image is for this board and may run on it.
+    ///
+    /// # Errors
+    /// The first thing that speaks against it.
+    pub fn acceptable(&self, image: &Authentic<'_>) -> Result<(), Refusal> {
+        let manifest = image.manifest();
+        let (first_schema, last_schema) = manifest.schemas();
+        let conditions = [
+            (
+                manifest.vendor_id() == self.layout.vendor_id,
+                Refusal::OtherVendor,
+            ),
+            (
+                manifest.class_id() == self.layout.class_id,
+                Refusal::OtherClass,
+            ),
+            (
+                manifest.layout() == self.layout.digest,
+                Refusal::OtherLayout,
+            ),
+            (
+                manifest.payload_len() <= self.layout.payload_capacity(),
+                Refusal::TooLarge,
+            ),
+            (
+                manifest.oldest_bootloader() <= self.bootloader,
+                Refusal::BootloaderTooOld,
+            ),
+            (
+                manifest.security_counter() >= self.floor,
+                Refusal::BelowFloor,
+            ),
+            (
+                self.schema
+                    .is_none_or(|schema| (first_schema..=last_schema).contains(&schema)),
+                Refusal::OtherSchema,
+            ),
+        ];
+        let failed = conditions.into_iter().find(|(holds, _)| !holds);
+        failed.map_or(Ok(()), |(_, refusal)| Err(refusal))
+    }
+
+    /// Whether the image may be installed beside the one that runs in `running`.
+    ///
+    /// # Errors
+    /// The first thing that speaks against it.
+    pub fn installable(
+        &self,
+        image: &Authentic<'_>,
+        snapshot: &Snapshot,
+        running: Slot,
+    ) -> Result<(), Refusal> {
+        self.acceptable(image)?;
+        let manifest = image.manifest();
+        let fits = manifest.chunk_size() <= self.layout.chunk_size
+            && self
+                .layout
+                .payload_offset
+                .is_multiple_of(manifest.chunk_size());
+        let SlotState::Confirmed(present) = snapshot.slot(running) else {
+            return Ok(()); // that nothing may be installed now is for the transition to say
+        };
+        if !fits {
+            return Err(Refusal::ChunkSize);
+        }
+        if image.digest() == present.digest {
+            return Err(Refusal::AlreadyRunning);
+        }
+        if snapshot.rejection(image.digest()).is_some() {
+            return Err(Refusal::RejectedBefore);
+        }
+        if manifest.sequence() <= present.sequence {
+            return Err(Refusal::NotNewer);
+        }
+        if manifest.sequence() <= snapshot.forgotten {
+            return Err(Refusal::OlderThanForgotten);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,258 @@
+//! The header: manifest and signatures, padded to 1 KiB, and who may vouch for it.
+//!
+//! ```text
+//!   0          320    321        324                        868        1024
+//!   │ manifest │ count │ 000     │ (key id, signature) × 8  │ 000 …     │
+//! ```
+//!
+//! The padding is the same in file and slot: a signature that is added moves no byte behind it.
+
+use crate::digest::Digest;
+use crate::keys::{Key, KeyId, KeyRing, Revoked};
+use crate::layout::HEADER_LEN;
+use crate::manifest::{MANIFEST_LEN, Manifest, SIGNING_DOMAIN};
+use crate::refusal::Refusal;
+use crate::wire;
+
+/// The most signatures that a header carries.
+pub const MAX_SIGNATURES: usize = 8;
+
+/// Length of a signature (RFC 8032), in bytes.
+pub const SIGNATURE_LEN: usize = 64;
+
+mod field {
+    use super::{MANIFEST_LEN, MAX_SIGNATURES, SIGNATURE_LEN};
+    pub(super) const COUNT: usize = MANIFEST_LEN; // 1
+    pub(super) const COUNT_PADDING: usize = COUNT + 1; // 3
+    pub(super) const SIGNATURES: usize = COUNT + 4; // 8 × 68
+    pub(super) const SIGNATURE_STRIDE: usize = size_of::<u32>() + SIGNATURE_LEN;
+    pub(super) const PADDING: usize = SIGNATURES + MAX_SIGNATURES * SIGNATURE_STRIDE;
+}
+
+const _: () = assert!(field::PADDING <= HEADER_LEN);
+
+/// One signature, and whose it claims to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Signature {
+    /// Whose it claims to be.
+    pub key: KeyId,
+    /// Ed25519 (RFC 8032) over [`SIGNING_DOMAIN`] and the manifest.
+    pub bytes: [u8; SIGNATURE_LEN],
+}
+
+/// A header whose format is sound; nobody vouches for it yet.
+#[derive(Clone, Copy)]
+pub struct Header<'h> {
+    bytes: &'h [u8; HEADER_LEN],
+    manifest: Manifest,
+}
+
+impl<'h> Header<'h> {
+    /// Looks at `bytes` once.
+    ///
+    /// # Errors
+    /// What the format does not allow.
+    pub fn new_checked(bytes: &'h [u8; HEADER_LEN]) -> Result<Self, Refusal> {
+        let manifest = Manifest::new_checked(&wire::bytes(bytes, 0))?;
+        let header = Self { bytes, manifest };
+        let unused = header
+            .count()
+            .saturating_mul(field::SIGNATURE_STRIDE)
+            .saturating_add(field::SIGNATURES);
+        if header.count() > MAX_SIGNATURES
+            || !header.signatures().is_sorted_by(|a, b| a.key < b.key)
+        {
+            return Err(Refusal::SignaturesOutOfOrder);
+        }
+        if !wire::all_zero(bytes, field::COUNT_PADDING..field::SIGNATURES)
+            || !wire::all_zero(bytes, unused..HEADER_LEN)
+        {
+            return Err(Refusal::NonZeroPadding);
+        }
+        Ok(header)
+    }
+
+    /// The manifest.
+    #[must_use]
+    pub const fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The bytes, as they lie in file and slot.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &'h [u8; HEADER_LEN] {
+        self.bytes
+    }
+
+    /// The signatures, in ascending order of key.
+    pub fn signatures(&self) -> impl Iterator<Item = Signature> + '_ {
+        (field::SIGNATURES..field::PADDING)
+            .step_by(field::SIGNATURE_STRIDE)
+            .take(self.count())
+            .map(|at| Signature {
+                key: KeyId(wire::word(self.bytes, at)),
+                bytes: wire::bytes(self.bytes, at.saturating_add(size_of::<u32>())),
+            })
+    }
+
+    /// Asks whether enough keys of `ring`, those in `revoked` left out, have signed.
+    ///
+    /// A signature is only looked at if it can still change the answer. Signatures by keys that the
+    /// ring does not know are skipped.
+    ///
+    /// # Errors
+    /// Who is missing, or whose signature is forged.
+    pub fn authenticate(
+        self,
+        ring: &KeyRing<'_>,
+        revoked: Revoked,
+    ) -> Result<Authentic<'h>, Refusal> {
+        let mut release_open = usize::from(ring.release_threshold.max(1));
+        let mut root_open = match self.manifest.revoked().next() {
+            Some(_) => usize::from(ring.root_threshold.max(1)),
+            None => 0,
+        };
+        for signature in self.signatures() {
+            let Some((place, key)) = find(ring, signature.key) else {
+                continue;
+            };
+            let counts_for_release = key.roles.release && release_open > 0;
+            let counts_for_root = key.roles.root && root_open > 0;
+            if revoked.contains(place) || !(counts_for_release || counts_for_root) {
+                continue;
+            }
+            if !is_signed_by(&self.manifest, key, &signature) {
+                return Err(Refusal::BadSignature);
+            }
+            release_open = release_open.saturating_sub(counts_for_release.into());
+            root_open = root_open.saturating_sub(counts_for_root.into());
+        }
+        if release_open > 0 {
+            return Err(Refusal::TooFewReleaseSignatures);
+        }
+        if root_open > 0 {
+            return Err(Refusal::TooFewRootSignatures);
+        }
+        Ok(Authentic {
+            digest: self.manifest.digest(),
+            revokes: revocations(&self.manifest, ring),
+            header: self,
+        })
+    }
+
+    fn count(&self) -> usize {
+        wire::byte(self.bytes, field::COUNT).into()
+    }
+}
+
+/// A header that enough trusted keys have signed. There is no other way to make one than
+/// [`Header::authenticate`].
+#[derive(Clone, Copy)]
+pub struct Authentic<'h> {
+    header: Header<'h>,
+    digest: Digest,
+    revokes: Revoked,
+}
+
+impl<'h> Authentic<'h> {
+    /// What was signed.
+    #[must_use]
+    pub const fn manifest(&self) -> &Manifest {
+        &self.header.manifest
+    }
+
+    /// The image's name.
+    #[must_use]
+    pub const fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The keys of the ring that this manifest revokes.
+    #[must_use]
+    pub const fn revokes(&self) -> Revoked {
+        self.revokes
+    }
+
+    /// The bytes, as they lie in file and slot.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &'h [u8; HEADER_LEN] {
+        self.header.bytes
+    }
+}
+
+/// For an installation: the header must satisfy the ring also with its own revocations applied,
+/// and leave each role a full threshold of keys.
+///
+/// # Errors
+/// Who is missing, whose signature is forged, or [`Refusal::RevokesTooMany`].
+pub fn authenticate_for_install<'h>(
+    header: Header<'h>,
+    ring: &KeyRing<'_>,
+    revoked: Revoked,
+) -> Result<Authentic<'h>, Refusal> {
+    let after = revoked.union(revocations(&header.manifest, ring));
+    let authentic = header.authenticate(ring, after)?;
+    let left = |role: fn(&Key) -> bool| {
+        let keys = ring.keys.iter().enumerate();
+        keys.filter(|(place, key)| role(key) && !after.contains(*place))
+            .count()
+    };
+    let enough = left(|key| key.roles.release) >= ring.release_threshold.into()
+        && left(|key| key.roles.root) >= ring.root_threshold.into();
+    if after != revoked && !enough {
+        return Err(Refusal::RevokesTooMany);
+    }
+    Ok(authentic)
+}
+
+/// Whether `key` made this signature over `manifest`.
+#[must_use]
+pub fn is_signed_by(manifest: &Manifest, key: &Key, signature: &Signature) -> bool {
+    let mut message = [0; SIGNING_DOMAIN.len() + MANIFEST_LEN];
+    wire::put(&mut message, 0, SIGNING_DOMAIN);
+    wire::put(&mut message, SIGNING_DOMAIN.len(), manifest.as_bytes());
+    let key = ed25519_compact::PublicKey::new(key.public);
+    key.verify(message, &ed25519_compact::Signature::new(signature.bytes))
+        .is_ok()
+}
+
+/// The header with these signatures, which are put in order.
+///
+/// # Errors
+/// [`Refusal::SignaturesOutOfOrder`] if there are more than [`MAX_SIGNATURES`], or two by one key.
+pub fn assemble(
+    manifest: &Manifest,
+    signatures: &mut [Signature],
+) -> Result<[u8; HEADER_LEN], Refusal> {
+    signatures.sort_unstable_by_key(|signature| signature.key);
+    if signatures.len() > MAX_SIGNATURES || !signatures.is_sorted_by(|a, b| a.key < b.key) {
+        return Err(Refusal::SignaturesOutOfOrder);
+    }
+    let mut bytes = [0; HEADER_LEN];
+    wire::put(&mut bytes, 0, manifest.as_bytes());
+    wire::put(&mut bytes, field::COUNT, &[signatures.len() as u8]);
+    let places = (field::SIGNATURES..field::PADDING).step_by(field::SIGNATURE_STRIDE);
+    for (at, signature) in places.zip(signatures) {
+        wire::put(&mut bytes, at, &signature.key.0.to_le_bytes());
+        wire::put(
+            &mut bytes,
+            at.saturating_add(size_of::<u32>()),
+            &signature.bytes,
+        );
+    }
+    Ok(bytes)
+}
+
+fn find<'r>(ring: &KeyRing<'r>, id: KeyId) -> Option<(usize, &'r Key)> {
+    let mut keys = ring.keys.iter().enumerate();
+    keys.find(|(_, key)| key.id == id)
+}
+
+fn revocations(manifest: &Manifest, ring: &KeyRing<'_>) -> Revoked {
+    manifest
+        .revoked()
+        .filter_map(|id| find(ring, id))
+        .fold(Revoked::default(), |revoked, (place, _)| {
+            revoked.with(place)
+        })
+}

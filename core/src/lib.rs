@@ -1,0 +1,35 @@
+//! What Bistable's bootloader and updater agree on: image format, layout, state journal, decisions.
+//!
+//! Everything here is `no_std`, free of allocation and of `unsafe`. Formats are one file each, with
+//! a `mod field` of named offsets. Decisions are pure functions from plain values to plain values:
+//! the device, the tests and the host tools run the same ones.
+#![no_std]
+#![forbid(unsafe_code)]
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
+
+pub mod admit;
+pub mod choose;
+pub mod digest;
+pub mod handover;
+pub mod header;
+pub mod journal;
+pub mod keys;
+pub mod layout;
+pub mod manifest;
+pub mod page;
+pub mod plan;
+pub mod refusal;
+pub mod reset;
+pub mod snapshot;
+pub mod state;
+pub mod transition;
+pub mod verify;
+pub mod version;
+pub mod watchdog;
+mod wire;

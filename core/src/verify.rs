@@ -1,0 +1,242 @@
+//! Verifying what lies in a slot: the only way to a [`Verified`] image, which is all that can be
+//! jumped to.
+
+use core::ops::Range;
+
+use embedded_storage::nor_flash::ReadNorFlash;
+
+use crate::admit::Terms;
+use crate::digest::{Digest, Hasher};
+use crate::header::{Authentic, Header};
+use crate::keys::{KeyRing, Revoked};
+use crate::layout::{HEADER_LEN, Layout, Slot};
+use crate::manifest::Manifest;
+use crate::refusal::Refusal;
+use crate::watchdog::Watchdog;
+
+/// How much is read from flash at a time while hashing, in bytes.
+const READ_LEN: usize = 256;
+
+/// Where an architecture starts an image.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Entry<'a> {
+    /// Arm Cortex-M: the payload begins with the vector table: initial stack pointer and reset vector
+    /// (Armv7-M Architecture Reference Manual, B1.5.3).
+    CortexM {
+        /// The board's RAM regions.
+        ram: &'a [Range<u32>],
+    },
+    /// The payload's first byte is its first instruction.
+    FirstInstruction,
+}
+
+impl Entry<'_> {
+    /// Whether an image that begins with `first` can be started from a payload at `payload`.
+    ///
+    /// # Errors
+    /// [`Refusal::BadStackPointer`] or [`Refusal::BadResetVector`].
+    pub fn check(&self, first: [u8; 8], payload: Range<u32>) -> Result<(), Refusal> {
+        let Self::CortexM { ram } = self else {
+            return Ok(());
+        };
+        let [a, b, c, d, e, f, g, h] = first;
+        let stack = u32::from_le_bytes([a, b, c, d]);
+        let reset = u32::from_le_bytes([e, f, g, h]);
+        let in_ram = |region: &Range<u32>| region.start < stack && stack <= region.end;
+        if !stack.is_multiple_of(8) || !ram.iter().any(in_ram) {
+            return Err(Refusal::BadStackPointer);
+        }
+        if reset & 1 == 0 || !payload.contains(&(reset & !1)) {
+            return Err(Refusal::BadResetVector);
+        }
+        Ok(())
+    }
+}
+
+/// What verification goes by.
+#[derive(Clone, Copy)]
+pub struct Rules<'a> {
+    /// The board's key ring.
+    pub ring: &'a KeyRing<'a>,
+    /// Keys that count no more.
+    pub revoked: Revoked,
+    /// What the image must agree with.
+    pub terms: Terms<'a>,
+    /// How the architecture starts it.
+    pub entry: Entry<'a>,
+}
+
+/// An image in a slot whose signatures, header and payload hold. Its fields are private: only
+/// [`verify`] makes one.
+#[derive(Clone, Copy)]
+pub struct Verified {
+    slot: Slot,
+    address: u32,
+    digest: Digest,
+    manifest: Manifest,
+    revokes: Revoked,
+}
+
+impl Verified {
+    /// Where it lies.
+    #[must_use]
+    pub const fn slot(&self) -> Slot {
+        self.slot
+    }
+
+    /// Where the processor sees its payload.
+    #[must_use]
+    pub const fn address(&self) -> u32 {
+        self.address
+    }
+
+    /// The image's name.
+    #[must_use]
+    pub const fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// What its header says.
+    #[must_use]
+    pub const fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The keys of the ring that its manifest revokes.
+    #[must_use]
+    pub const fn revokes(&self) -> Revoked {
+        self.revokes
+    }
+}
+
+/// Verifies what lies in `slot`, all of it. The watchdog is fed before each piece that is hashed.
+///
+/// # Errors
+/// The first thing that speaks against it; [`Refusal::OtherImage`] if it is not the one that the
+/// journal, if it says anything, speaks of.
+pub fn verify<F: ReadNorFlash>(
+    flash: &mut F,
+    slot: Slot,
+    expected: Option<Digest>,
+    rules: &Rules<'_>,
+    watchdog: &mut impl Watchdog,
+) -> Result<Verified, Refusal> {
+    let layout = rules.terms.layout;
+    watchdog.feed();
+    let bytes = read_header(flash, layout, slot)?;
+    let authentic = Header::new_checked(&bytes)?.authenticate(rules.ring, rules.revoked)?;
+    if expected.is_some_and(|expected| expected != authentic.digest()) {
+        return Err(Refusal::OtherImage);
+    }
+    rules.terms.acceptable(&authentic)?;
+
+    let start = layout.payload_address(slot);
+    let payload = start..start.saturating_add(authentic.manifest().payload_len());
+    let mut first = [0; 8];
+    read_payload(flash, layout, slot, 0, &mut first)?;
+    rules.entry.check(first, payload)?;
+
+    verify_payload(flash, layout, slot, authentic.manifest(), watchdog)?;
+    Ok(Verified {
+        slot,
+        address: start,
+        digest: authentic.digest(),
+        manifest: *authentic.manifest(),
+        revokes: authentic.revokes(),
+    })
+}
+
+/// Reads the header that lies in `slot`.
+///
+/// # Errors
+/// [`Refusal::FlashRead`].
+pub fn read_header<F: ReadNorFlash>(
+    flash: &mut F,
+    layout: &Layout,
+    slot: Slot,
+) -> Result<[u8; HEADER_LEN], Refusal> {
+    let mut header = [0; HEADER_LEN];
+    flash
+        .read(slot.of(&layout.slots).offset, &mut header)
+        .map_err(|_| Refusal::FlashRead)?;
+    Ok(header)
+}
+
+/// Reads from the payload in `slot`.
+///
+/// # Errors
+/// [`Refusal::FlashRead`].
+pub fn read_payload<F: ReadNorFlash>(
+    flash: &mut F,
+    layout: &Layout,
+    slot: Slot,
+    offset: u32,
+    into: &mut [u8],
+) -> Result<(), Refusal> {
+    let at = slot
+        .of(&layout.slots)
+        .offset
+        .saturating_add(layout.payload_offset)
+        .saturating_add(offset);
+    flash.read(at, into).map_err(|_| Refusal::FlashRead)
+}
+
+/// Hashes `range` of the payload in `slot`.
+///
+/// # Errors
+/// [`Refusal::FlashRead`].
+pub fn hash_payload<F: ReadNorFlash>(
+    flash: &mut F,
+    layout: &Layout,
+    slot: Slot,
+    range: Range<u32>,
+    watchdog: &mut impl Watchdog,
+) -> Result<Digest, Refusal> {
+    let mut hasher = Hasher::new();
+    let mut buffer = [0; READ_LEN];
+    for offset in range.clone().step_by(READ_LEN) {
+        watchdog.feed();
+        let left = range.end.saturating_sub(offset) as usize;
+        let Some(piece) = buffer.get_mut(..left.min(READ_LEN)) else {
+            break;
+        };
+        read_payload(flash, layout, slot, offset, piece)?;
+        hasher.update(piece);
+    }
+    Ok(hasher.finish())
+}
+
+/// Compares the payload in `slot` with the digest that its signed manifest gives.
+///
+/// # Errors
+/// [`Refusal::BadPayload`] or [`Refusal::FlashRead`].
+pub fn verify_payload<F: ReadNorFlash>(
+    flash: &mut F,
+    layout: &Layout,
+    slot: Slot,
+    manifest: &Manifest,
+    watchdog: &mut impl Watchdog,
+) -> Result<(), Refusal> {
+    let whole = 0..manifest.payload_len();
+    let digest = hash_payload(flash, layout, slot, whole, watchdog)?;
+    (digest == manifest.payload(slot))
+        .then_some(())
+        .ok_or(Refusal::BadPayload)
+}
+
+/// For the installer, which has no board at hand: the header of an installation, checked again as it
+/// lies in `slot`.
+///
+/// # Errors
+/// [`Refusal::FlashRead`] or [`Refusal::ReadBack`].
+pub fn header_is_there<F: ReadNorFlash>(
+    flash: &mut F,
+    layout: &Layout,
+    slot: Slot,
+    image: &Authentic<'_>,
+) -> Result<(), Refusal> {
+    let there = read_header(flash, layout, slot)?;
+    (there == *image.as_bytes())
+        .then_some(())
+        .ok_or(Refusal::ReadBack)
+}

@@ -1,0 +1,94 @@
+//! Versions, for people and for "the oldest bootloader that this image runs under".
+
+use core::fmt;
+
+/// A semantic version (<https://semver.org>) without pre-release and build metadata.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Version {
+    /// Incompatible changes.
+    pub major: u16,
+    /// Additions.
+    pub minor: u16,
+    /// Corrections.
+    pub patch: u16,
+}
+
+impl Version {
+    /// A version from its three numbers.
+    #[must_use]
+    pub const fn new(major: u16, minor: u16, patch: u16) -> Self {
+        Self {
+            major,
+            minor,
+            patch,
+        }
+    }
+
+    /// Six bytes: three little-endian numbers.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; 6] {
+        let ([a, b], [c, d], [e, f]) = (
+            self.major.to_le_bytes(),
+            self.minor.to_le_bytes(),
+            self.patch.to_le_bytes(),
+        );
+        [a, b, c, d, e, f]
+    }
+
+    /// The version in these six bytes.
+    #[must_use]
+    pub const fn from_bytes([a, b, c, d, e, f]: [u8; 6]) -> Self {
+        Self::new(
+            u16::from_le_bytes([a, b]),
+            u16::from_le_bytes([c, d]),
+            u16::from_le_bytes([e, f]),
+        )
+    }
+
+    /// Reads `major.minor.patch`, three decimal numbers below 65,536 and nothing else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('.').map(|part| {
+            let plain = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+            plain.then(|| part.parse().ok()).flatten()
+        });
+        let version = Self::new(parts.next()??, parts.next()??, parts.next()??);
+        parts.next().is_none().then_some(version)
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}.{}.{}", self.major, self.minor, self.patch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_printed_is_read_again() {
+        extern crate std;
+        let version = Version::new(1, 20, 65535);
+        assert_eq!(Version::parse(&std::format!("{version}")), Some(version));
+    }
+
+    #[test]
+    fn anything_but_three_numbers_is_refused() {
+        for text in [
+            "",
+            "1",
+            "1.2",
+            "1.2.3.4",
+            "1.2.x",
+            "1.2.65536",
+            "1..3",
+            "+1.2.3",
+            "1.2.3-rc1",
+        ] {
+            assert_eq!(Version::parse(text), None, "{text}");
+        }
+    }
+}

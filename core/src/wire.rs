@@ -1,0 +1,43 @@
+//! Fixed little-endian fields in byte arrays, for the formats that are looked at and not decoded.
+//!
+//! Offsets are constants, so the bounds checks vanish; a field outside the array (a mistake that the
+//! formats' tests catch) reads as zero and is not written.
+
+pub(crate) fn bytes<const N: usize>(from: &[u8], at: usize) -> [u8; N] {
+    from.get(at..)
+        .and_then(|rest| rest.first_chunk::<N>())
+        .copied()
+        .unwrap_or([0; N])
+}
+
+pub(crate) fn byte(from: &[u8], at: usize) -> u8 {
+    let [value] = bytes(from, at);
+    value
+}
+
+pub(crate) fn half(from: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes(bytes(from, at))
+}
+
+pub(crate) fn word(from: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(bytes(from, at))
+}
+
+pub(crate) fn put(into: &mut [u8], at: usize, field: &[u8]) {
+    for (to, from) in into.iter_mut().skip(at).zip(field) {
+        *to = *from;
+    }
+}
+
+pub(crate) fn all_zero(from: &[u8], range: core::ops::Range<usize>) -> bool {
+    from.get(range)
+        .is_some_and(|padding| padding.iter().all(|byte| *byte == 0))
+}
+
+/// CRC-32/ISO-HDLC, bit by bit: a few hundred bytes are checked at a boot, and a table costs more
+/// flash than it saves time.
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
+    const CRC: crc::Crc<u32, crc::NoTable> =
+        crc::Crc::<u32, crc::NoTable>::new(&crc::CRC_32_ISO_HDLC);
+    CRC.checksum(bytes)
+}
