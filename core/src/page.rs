@@ -125,7 +125,9 @@ impl<'p> Page<'p> {
         Self::parse(bytes, manifest, first_chunk).ok_or(Refusal::MalformedPage)
     }
 
-    fn parse(bytes: &'p [u8], manifest: &Manifest, first_chunk: u32) -> Option<Self> {
+    /// The page in bytes that [`Self::new_checked`] accepted before.
+    #[must_use]
+    pub fn parse(bytes: &'p [u8], manifest: &Manifest, first_chunk: u32) -> Option<Self> {
         let (rest, tail) = bytes.split_last_chunk::<TAIL_LEN>()?;
         let (head, records) = rest.split_first_chunk::<HEAD_LEN>()?;
         let count = u32::from(wire::half(head, 0));

@@ -7,7 +7,7 @@ use embedded_storage::nor_flash::ReadNorFlash;
 
 use crate::admit::Terms;
 use crate::digest::{Digest, Hasher};
-use crate::header::{Authentic, Header};
+use crate::header::Header;
 use crate::keys::{KeyRing, Revoked};
 use crate::layout::{HEADER_LEN, Layout, Slot};
 use crate::manifest::Manifest;
@@ -222,21 +222,4 @@ pub fn verify_payload<F: ReadNorFlash>(
     (digest == manifest.payload(slot))
         .then_some(())
         .ok_or(Refusal::BadPayload)
-}
-
-/// For the installer, which has no board at hand: the header of an installation, checked again as it
-/// lies in `slot`.
-///
-/// # Errors
-/// [`Refusal::FlashRead`] or [`Refusal::ReadBack`].
-pub fn header_is_there<F: ReadNorFlash>(
-    flash: &mut F,
-    layout: &Layout,
-    slot: Slot,
-    image: &Authentic<'_>,
-) -> Result<(), Refusal> {
-    let there = read_header(flash, layout, slot)?;
-    (there == *image.as_bytes())
-        .then_some(())
-        .ok_or(Refusal::ReadBack)
 }

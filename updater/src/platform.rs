@@ -1,0 +1,34 @@
+//! What the device brings.
+
+use bistable_core::handover::HANDOVER_LEN;
+use bistable_core::layout::Slot;
+use bistable_core::watchdog::Watchdog;
+use embedded_storage::nor_flash::NorFlash;
+
+/// The hardware, as the updater sees it.
+pub trait Platform {
+    /// The flash that the journal lies on.
+    type JournalFlash: NorFlash;
+    /// The flash that the slots lie on.
+    type SlotFlash: NorFlash;
+    /// The watchdog that the bootloader armed.
+    type Watchdog: Watchdog;
+
+    /// The journal's flash, and the watchdog that is fed while it is written.
+    fn journal_flash(&mut self) -> (&mut Self::JournalFlash, &mut Self::Watchdog);
+
+    /// The flash of `slot`, and the watchdog that is fed while it is written or hashed.
+    fn slot_flash(&mut self, slot: Slot) -> (&mut Self::SlotFlash, &mut Self::Watchdog);
+
+    /// The block of RAM that survives a reset.
+    fn load_handover(&mut self) -> [u8; HANDOVER_LEN];
+
+    /// Replaces that block.
+    fn store_handover(&mut self, block: &[u8; HANDOVER_LEN]);
+
+    /// Milliseconds since this boot. Never goes back.
+    fn now(&self) -> u64;
+
+    /// Resets the processor.
+    fn reset(&mut self) -> !;
+}
