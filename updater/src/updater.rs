@@ -1,6 +1,7 @@
 //! The updater: what the application holds, and how its state becomes durable.
 
 use bistable_core::admit::Terms;
+use bistable_core::digest::Digest;
 use bistable_core::handover::{Handover, JournalHealth, Standing};
 use bistable_core::header::Header;
 use bistable_core::journal::{Journal, Opened};
@@ -8,7 +9,7 @@ use bistable_core::keys::KeyRing;
 use bistable_core::layout::{Layout, Slot};
 use bistable_core::manifest::{MANIFEST_LEN, Manifest};
 use bistable_core::refusal::Refusal;
-use bistable_core::state::{Image, Origin, SlotState, Snapshot};
+use bistable_core::state::{Image, Origin, Rejection, SlotState, Snapshot};
 use bistable_core::transition::{Event, transition};
 use bistable_core::verify::{Entry, Rules, Verified, read_header, verify};
 
@@ -115,6 +116,12 @@ impl<P: Platform, const PAGE: usize> Updater<P, PAGE> {
             last_words: (self.handover.last_words != 0).then_some(self.handover.last_words),
             floor: self.snapshot.floor,
         }
+    }
+
+    /// Why the image with this name was rejected, if it was one of the last four.
+    #[must_use]
+    pub fn rejection(&self, digest: Digest) -> Option<Rejection> {
+        self.snapshot.rejection(digest)
     }
 
     /// The platform, to reset it or to ask for the time.

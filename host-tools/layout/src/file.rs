@@ -1,0 +1,89 @@
+//! `layout.toml` as it is written: shapes only, nothing is believed yet.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::product::{Flash, Partition, Ram, Trial};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct File {
+    pub(crate) product: ProductIds,
+    pub(crate) flash: BTreeMap<String, Flash>,
+    pub(crate) ram: BTreeMap<String, Ram>,
+    pub(crate) handover: Handover,
+    pub(crate) bootloader: Bootloader,
+    pub(crate) journal: Journal,
+    pub(crate) slots: Slots,
+    #[serde(default)]
+    pub(crate) partition: BTreeMap<String, Partition>,
+    pub(crate) trial: Trial,
+    pub(crate) health: Health,
+    pub(crate) security: Security,
+    pub(crate) keys: Keys,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProductIds {
+    pub(crate) vendor: String,
+    pub(crate) class: String,
+    #[serde(default)]
+    pub(crate) emulated: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Handover {
+    pub(crate) address: u32,
+    pub(crate) size: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Bootloader {
+    pub(crate) flash: String,
+    pub(crate) offset: u32,
+    pub(crate) size: u32,
+    pub(crate) ram: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Journal {
+    pub(crate) flash: String,
+    pub(crate) offset: u32,
+    pub(crate) sectors: u8,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Slots {
+    pub(crate) flash: String,
+    pub(crate) a: u32,
+    pub(crate) b: u32,
+    pub(crate) size: u32,
+    pub(crate) payload_offset: u32,
+    pub(crate) chunk_size: u32,
+    pub(crate) vector_alignment: u32,
+    pub(crate) ram: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Health {
+    pub(crate) checks: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Security {
+    pub(crate) factory_floor: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Keys {
+    pub(crate) ring: String,
+}

@@ -1,0 +1,133 @@
+//! A product's layout and key ring, as the device's own functions take them.
+
+use std::ops::Range;
+use std::path::Path;
+
+use bistable_core::keys::{Key, KeyId, KeyRing};
+use bistable_core::state::Reason;
+use bistable_core::verify::Entry;
+use bistable_core::version::Version;
+use bistable_layout::product::Flash;
+use bistable_layout::{Product, Ring};
+
+use crate::Error;
+
+/// What a bootloader of this product knows.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The layout.
+    pub product: Product,
+    /// The key ring.
+    pub ring: Ring,
+    keys: Vec<Key>,
+    ram: Vec<Range<u32>>,
+}
+
+impl Facts {
+    /// Reads a `layout.toml` and the key ring that it names.
+    ///
+    /// # Errors
+    /// One of the two cannot be read or breaks a rule; development keys for a board that is not
+    /// emulated do.
+    pub fn read(layout: &Path) -> Result<Self, Error> {
+        let product = Product::read(layout)?;
+        let ring = product.ring()?;
+        Ok(Self::new(product, ring))
+    }
+
+    /// From what was read before.
+    #[must_use]
+    pub fn new(product: Product, ring: Ring) -> Self {
+        Self {
+            keys: ring.core_keys(),
+            ram: product.ram_ranges(),
+            product,
+            ring,
+        }
+    }
+
+    /// The key ring, as it is compiled into the bootloader.
+    #[must_use]
+    pub fn key_ring(&self) -> KeyRing<'_> {
+        KeyRing {
+            keys: &self.keys,
+            release_threshold: self.ring.release_threshold,
+            root_threshold: self.ring.root_threshold,
+        }
+    }
+
+    /// How the architecture starts an image: all boards so far are Cortex-M.
+    #[must_use]
+    pub fn entry(&self) -> Entry<'_> {
+        Entry::CortexM { ram: &self.ram }
+    }
+
+    /// The name of a key in the ring.
+    #[must_use]
+    pub fn key_name(&self, id: KeyId) -> Option<&str> {
+        let mut keys = self.ring.keys.iter();
+        keys.find(|entry| entry.key.id == id)
+            .map(|entry| entry.name.as_str())
+    }
+
+    /// The flash that the slots lie on.
+    ///
+    /// # Errors
+    /// The journal, or the identity, lies on another one: one file holds one flash.
+    pub fn flash(&self, layout: &Path) -> Result<&Flash, Error> {
+        let product = &self.product;
+        let identity = product.partitions.get("identity");
+        let mut others = [("the journal", Some(&product.journal_flash))]
+            .into_iter()
+            .chain([("partition `identity`", identity.map(|partition| &partition.flash))]);
+        let elsewhere = others.find_map(|(what, flash)| {
+            let flash = flash?;
+            (*flash != product.slots_flash).then(|| format!("{what} on flash `{flash}`"))
+        });
+        let slots = product.flash.get(&product.slots_flash);
+        match (elsewhere, slots) {
+            (None, Some(flash)) => Ok(flash),
+            (elsewhere, _) => Err(Error::unexpected(
+                layout,
+                elsewhere.unwrap_or_default(),
+                format!("everything on flash `{}`, where the slots lie", product.slots_flash),
+                "a file holds one flash; several are not supported yet",
+            )),
+        }
+    }
+
+    /// A reason in words, with the names of the health checks.
+    #[must_use]
+    pub fn reason_text(&self, reason: Reason) -> String {
+        match reason {
+            Reason::AttemptsUsedUp => "attempts used up, never confirmed".into(),
+            Reason::PowerBudgetUsedUp => "power failed too often during the trial".into(),
+            Reason::CheckFailed(number) => {
+                let name = usize::from(number)
+                    .checked_sub(1)
+                    .and_then(|place| self.product.checks.get(place));
+                match name {
+                    Some(name) => format!("health check {number} `{name}` failed"),
+                    None => format!("health check {number} failed, which the layout does not name"),
+                }
+            }
+            Reason::DeadlineOver => "deadline over before every check had passed".into(),
+            Reason::OnRequest(number) => format!("application asked for it, its reason {number}"),
+            Reason::CrashLoop => "crash loop after confirmation".into(),
+        }
+    }
+}
+
+/// The version of the bootloader that these tools were built with.
+#[must_use]
+pub fn workspace_version() -> Version {
+    Version::parse(env!("CARGO_PKG_VERSION")).unwrap_or_default()
+}
+
+/// For the command line: three numbers.
+///
+/// # Errors
+/// What a version looks like.
+pub fn parse_version(text: &str) -> Result<Version, String> {
+    Version::parse(text).ok_or_else(|| "a version is three numbers, such as 1.2.3".into())
+}

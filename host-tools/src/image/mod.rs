@@ -1,0 +1,52 @@
+//! Images: built from two links, signed, inspected, verified.
+//!
+//! | file | idea |
+//! | --- | --- |
+//! | [`build`] | `image build`: two links, one signed image |
+//! | [`package`] | cargo, called once for each slot |
+//! | [`elf`] | a linked program, flattened to the bytes that lie in a slot |
+//! | [`pair`] | two links of one program: what differs must be addresses |
+//! | [`assemble`] | payload and fix-ups into pages and a file |
+//! | [`file`] | a whole image file, taken apart and checked against itself |
+//! | [`check`] | all that a device checks, by the device's own functions |
+//! | [`cost`] | what an image costs at boot |
+//! | [`sign`], [`inspect`], [`verify`] | the other commands |
+
+pub mod assemble;
+pub mod build;
+pub mod check;
+pub mod cost;
+pub mod elf;
+pub mod file;
+pub mod inspect;
+pub mod package;
+pub mod pair;
+pub mod sign;
+pub mod verify;
+
+use clap::Subcommand;
+
+use crate::Error;
+
+/// What can be done with images.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Build an image from an application package, or from its two links.
+    Build(Box<build::Arguments>),
+    Sign(sign::Arguments),
+    Inspect(inspect::Arguments),
+    Verify(verify::Arguments),
+}
+
+/// Runs one of them.
+///
+/// # Errors
+/// What the command says.
+pub fn run(command: &Command) -> Result<(), Error> {
+    match command {
+        Command::Build(arguments) => build::run(arguments),
+        Command::Sign(arguments) => sign::run(arguments),
+        Command::Inspect(arguments) => inspect::run(arguments),
+        Command::Verify(arguments) => verify::run(arguments),
+    }
+}

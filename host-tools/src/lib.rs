@@ -1,0 +1,33 @@
+//! The `bistable` command, as a library: keys, images, factory files, serving, diagnosis.
+//!
+//! | file | idea |
+//! | --- | --- |
+//! | [`cli`] | the command line: which command there is |
+//! | [`commands`] | key, publish and serve, one file each |
+//! | [`error`] | the one line that a failed command prints |
+//! | [`keys`] | private keys in files |
+//! | [`facts`] | a product's layout and key ring, as the device's own functions take them |
+//! | [`image`] | `image build`, `sign`, `inspect`, `verify` |
+//! | [`factory`] | `factory build`: the flash file of a new device |
+//! | [`doctor`] | `doctor`: what would boot from a flash file, and why |
+//! | [`memory_flash`] | a flash in memory that refuses what flash refuses |
+//! | [`store`], [`serve`], [`reports`] | images and reports of a fleet, in a directory and over HTTP |
+//! | [`files`] | several files that are written together or not at all |
+#![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod commands;
+pub mod doctor;
+pub mod error;
+pub mod factory;
+pub mod facts;
+pub mod files;
+pub mod image;
+pub mod keys;
+pub mod memory_flash;
+pub mod reports;
+pub mod serve;
+pub mod store;
+
+pub use bistable_layout::{atomic, hex};
+pub use error::Error;

@@ -1,0 +1,37 @@
+//! The commands of this repository: `cargo xtask demo` and `cargo xtask test`.
+//!
+//! Both do all the set-up that they need. What is built with which toolchain is
+//! `bistable_firmware`'s business; what the demo tells is `bistable_qemu`'s.
+#![forbid(unsafe_code)]
+
+mod checks;
+mod demo;
+mod run;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+Usage: cargo xtask <command>
+
+  demo [options]   the whole way once, on an emulated Cortex-M3: build, sign, flash, update over
+                   Ethernet, try, keep or give back, with the power cut on the way
+                   (--seed N repeats the power cuts of an earlier run; --help shows the rest)
+  test             every check: formatting, clippy, host tests, documentation, firmware, emulator";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next();
+    let rest: Vec<String> = arguments.collect();
+    let outcome = match command.as_deref() {
+        Some("demo") => demo::demo(&rest),
+        Some("test") if rest.is_empty() => checks::all(),
+        _ => Err(USAGE.to_owned()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Running commands in the repository.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Why something is not so, for people.
+pub(crate) type Outcome = Result<(), String>;
+
+/// The target that the demo's firmware is built for.
+pub(crate) const FIRMWARE_TARGET: &str = "thumbv7m-none-eabi";
+
+/// The repository.
+pub(crate) fn repository() -> PathBuf {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).map(PathBuf::from).unwrap_or(here)
+}
+
+/// A file that cargo builds for the host.
+pub(crate) fn built(name: &str) -> PathBuf {
+    repository().join("target/debug").join(name)
+}
+
+/// The cargo that runs this.
+pub(crate) fn cargo(subcommand: &str) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command
+        .arg(subcommand)
+        .env("CARGO_TARGET_DIR", repository().join("target"));
+    command
+}
+
+/// Runs a command in the repository; what it prints is shown.
+pub(crate) fn run(command: &mut Command) -> Outcome {
+    let shown = format!("{command:?}");
+    match command.current_dir(repository()).status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("{shown}: {status}")),
+        Err(error) => Err(format!("{shown}: {error}")),
+    }
+}

@@ -1,0 +1,127 @@
+//! The Bistable bootloader for mps2-an385: the library's story on this board's hardware.
+#![no_std]
+#![no_main]
+
+use bistable_bootloader::{Board, Product, boot};
+use bistable_core::handover::HANDOVER_LEN;
+use bistable_core::layout::Slot;
+use bistable_core::reset::ResetReason;
+use bistable_core::verify::{Entry, Verified};
+use bistable_core::version::Version;
+use mps2_an385::flash::{self, Flash};
+use mps2_an385::watchdog::Watchdog;
+use mps2_an385::{clock, handover, jump};
+
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "generated, for every firmware of the product"
+)]
+mod layout {
+    include!(concat!(env!("OUT_DIR"), "/layout.rs"));
+}
+
+const PRODUCT: Product<'static> = Product {
+    layout: &layout::LAYOUT,
+    ring: &layout::KEY_RING,
+    entry: Entry::CortexM { ram: &layout::RAM },
+    version: Version::new(
+        number(env!("CARGO_PKG_VERSION_MAJOR")),
+        number(env!("CARGO_PKG_VERSION_MINOR")),
+        number(env!("CARGO_PKG_VERSION_PATCH")),
+    ),
+};
+
+const fn number(text: &str) -> u16 {
+    match u16::from_str_radix(text, 10) {
+        Ok(number) => number,
+        Err(_) => panic!("a version number that does not fit 16 bits"),
+    }
+}
+
+// The board library has the handover's place and the flash's, the layout has them for everybody else.
+const _: () = assert!(layout::HANDOVER_ADDRESS == mps2_an385::memory::ADDRESS);
+const _: () = assert!(layout::HANDOVER_SIZE as usize == mps2_an385::memory::SIZE);
+const _: () = assert!(layout::flash_main::ADDRESS == flash::ADDRESS);
+
+/// How long to wait when nothing verifies before everything is tried again, in milliseconds.
+const RETRY_MS: u64 = 1_000;
+
+mps2_an385::last_words!(handover::note_watchdog);
+
+#[cortex_m_rt::entry]
+fn main() -> ! {
+    clock::start();
+    #[cfg(feature = "log")]
+    mps2_an385::log::start(mps2_an385::uart::Uart::Zero, "bootloader");
+    // SAFETY: the bootloader runs from SSRAM and its data lie in RAM; of the flash it writes nothing
+    // but the journal, in which there is neither code nor constants.
+    let opened = unsafe { flash::open() };
+    // SAFETY: as above.
+    let also_opened = unsafe { flash::open() };
+    match (opened, also_opened) {
+        (Ok(journal), Ok(slots)) => boot(
+            Mps2 {
+                journal,
+                slots,
+                watchdog: Watchdog,
+            },
+            &PRODUCT,
+        ),
+        // Nothing was ever flashed here.
+        _ => mps2_an385::reset::reset(),
+    }
+}
+
+struct Mps2 {
+    journal: Flash,
+    slots: Flash,
+    watchdog: Watchdog,
+}
+
+impl Board for Mps2 {
+    type JournalFlash = Flash;
+    type SlotFlash = Flash;
+    type Watchdog = Watchdog;
+
+    fn journal_flash(&mut self) -> (&mut Flash, &mut Watchdog) {
+        (&mut self.journal, &mut self.watchdog)
+    }
+
+    fn slot_flash(&mut self, _slot: Slot) -> (&mut Flash, &mut Watchdog) {
+        (&mut self.slots, &mut self.watchdog)
+    }
+
+    fn reset_reason(&mut self) -> Option<ResetReason> {
+        None // the emulator has no register for it: RAM that survives tells
+    }
+
+    fn load_handover(&mut self) -> [u8; HANDOVER_LEN] {
+        handover::load()
+    }
+
+    fn store_handover(&mut self, block: &[u8; HANDOVER_LEN]) {
+        handover::store(block);
+    }
+
+    fn recover(&mut self) {
+        let until = clock::now() + RETRY_MS;
+        while clock::now() < until {
+            mps2_an385::watchdog::feed();
+        }
+    }
+
+    fn jump(self, image: Verified) -> ! {
+        jump::clean_up();
+        // SAFETY: `Verified` says that a vector table with an initial stack pointer in RAM and a reset
+        // vector in Thumb code lies there; the layout asserts its alignment. Nothing of the bootloader
+        // is used any more, and it runs in thread mode.
+        unsafe { jump::jump(image.address()) }
+    }
+}
+
+#[cfg(not(feature = "log"))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    mps2_an385::reset::reset()
+}

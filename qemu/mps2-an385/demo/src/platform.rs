@@ -1,0 +1,62 @@
+//! The board, as the updater sees it.
+
+use bistable_core::handover::HANDOVER_LEN;
+use bistable_core::layout::Slot;
+use bistable_updater::Platform;
+use mps2_an385::flash::{Flash, NotFormatted};
+use mps2_an385::watchdog::Watchdog;
+use mps2_an385::{clock, flash, handover, reset};
+
+/// The board's flash, twice: the driver keeps everything it knows in the flash itself.
+pub(crate) struct Mps2 {
+    journal: Flash,
+    slots: Flash,
+    watchdog: Watchdog,
+}
+
+impl Mps2 {
+    /// Opens the flash.
+    pub(crate) fn open() -> Result<Self, NotFormatted> {
+        let open = || {
+            // SAFETY: the updater writes the journal and the slot that does not run: it refuses to
+            // install where handover and the program's own address do not name the same running slot.
+            // In neither is there code or a constant of this program.
+            unsafe { flash::open() }
+        };
+        Ok(Self {
+            journal: open()?,
+            slots: open()?,
+            watchdog: Watchdog,
+        })
+    }
+}
+
+impl Platform for Mps2 {
+    type JournalFlash = Flash;
+    type SlotFlash = Flash;
+    type Watchdog = Watchdog;
+
+    fn journal_flash(&mut self) -> (&mut Flash, &mut Watchdog) {
+        (&mut self.journal, &mut self.watchdog)
+    }
+
+    fn slot_flash(&mut self, _slot: Slot) -> (&mut Flash, &mut Watchdog) {
+        (&mut self.slots, &mut self.watchdog)
+    }
+
+    fn load_handover(&mut self) -> [u8; HANDOVER_LEN] {
+        handover::load()
+    }
+
+    fn store_handover(&mut self, block: &[u8; HANDOVER_LEN]) {
+        handover::store(block);
+    }
+
+    fn now(&self) -> u64 {
+        clock::now()
+    }
+
+    fn reset(&mut self) -> ! {
+        reset::reset()
+    }
+}

@@ -1,0 +1,114 @@
+//! The board's flash: PSRAM that is a file of the host, behind a driver with flash semantics.
+//!
+//! The host creates the file with its bookkeeping; without it the driver refuses to open. See
+//! [`emulated_flash`] for what flash does and refuses.
+
+pub use emulated_flash::{EmulatedFlash, Error, FLASH_SIZE, NotFormatted, SECTOR_SIZE, WRITE_UNIT};
+use emulated_flash::{MEMORY_SIZE, Memory};
+
+use crate::watchdog;
+
+/// Where the flash starts in the address space: offset 0 is readable and executable here.
+pub const ADDRESS: u32 = 0x2100_0000;
+
+/// The board's flash. Offsets are from [`ADDRESS`].
+pub type Flash = EmulatedFlash<Psram>;
+
+/// Opens the flash. Everything it knows lies in the PSRAM itself, so several may be open, say one per
+/// partition.
+///
+/// # Errors
+///
+/// [`NotFormatted`] if the PSRAM does not hold the bookkeeping that the host creates.
+///
+/// # Safety
+///
+/// As long as any [`Flash`] lives, no sector is erased or programmed in which code or constants of the
+/// running program lie, and none is used by an exception handler.
+pub unsafe fn open() -> Result<Flash, NotFormatted> {
+    EmulatedFlash::open(Psram { _private: () })
+}
+
+/// The 16 MiB of PSRAM.
+#[derive(Debug)]
+pub struct Psram {
+    _private: (),
+}
+
+/// The byte at `offset`, if `length` bytes from there lie in the PSRAM.
+fn place(offset: u32, length: usize) -> Option<*mut u8> {
+    let end = (offset as usize).checked_add(length)?;
+    let start = core::ptr::with_exposed_provenance_mut::<u8>(ADDRESS as usize);
+    (end <= MEMORY_SIZE as usize).then(|| start.wrapping_add(offset as usize))
+}
+
+impl Memory for Psram {
+    fn read(&self, offset: u32, bytes: &mut [u8]) {
+        let Some(from) = place(offset, bytes.len()) else {
+            return bytes.fill(0);
+        };
+        // Words are four times as fast, and images are hashed at every boot.
+        let whole_words = match offset.is_multiple_of(4) {
+            true => bytes.len() / 4,
+            false => 0,
+        };
+        let (words, rest) = bytes.split_at_mut(whole_words.wrapping_mul(4));
+        let mut next = from.cast::<u32>();
+        for word in words.as_chunks_mut::<4>().0 {
+            // SAFETY: `next` is aligned, as `offset` is, and lies in the PSRAM, which `place` checked
+            // for all of `bytes`. Any bits are a `u32`. Volatile, for the host may change them.
+            *word = unsafe { next.read_volatile() }.to_le_bytes();
+            next = next.wrapping_add(1);
+        }
+        let mut next = next.cast::<u8>();
+        for byte in rest {
+            // SAFETY: `next` lies in the PSRAM, as above.
+            *byte = unsafe { next.read_volatile() };
+            next = next.wrapping_add(1);
+        }
+    }
+
+    fn write(&mut self, offset: u32, bytes: &[u8]) {
+        let Some(mut next) = place(offset, bytes.len()) else {
+            return;
+        };
+        for byte in bytes {
+            // SAFETY: `next` lies in the PSRAM, which `place` checked for all of `bytes`. No Rust object
+            // that is used lies there: whoever opened the flash promised it for what they erase and
+            // program, and the bookkeeping is behind the flash, where no program is linked to.
+            // Volatile, so that stores reach the file of the host in this order.
+            unsafe { next.write_volatile(*byte) }
+            next = next.wrapping_add(1);
+        }
+    }
+
+    fn read_word(&self, offset: u32) -> u32 {
+        match aligned_word(offset) {
+            // SAFETY: `word` is aligned and in the PSRAM; one access, as the host may be writing it.
+            Some(word) => unsafe { word.read_volatile() },
+            None => 0,
+        }
+    }
+
+    fn write_word(&mut self, offset: u32, value: u32) {
+        if let Some(word) = aligned_word(offset) {
+            // SAFETY: `word` is aligned and in the PSRAM; no Rust object that is used lies there, as in
+            // `write`. One access, as the host may be reading it.
+            unsafe { word.write_volatile(value) }
+        }
+    }
+
+    /// Waits for the host to kill the emulator. The watchdog must not bring the program back meanwhile.
+    fn wait_for_power_cut(&mut self) {
+        loop {
+            watchdog::feed();
+        }
+    }
+}
+
+fn aligned_word(offset: u32) -> Option<*mut u32> {
+    offset
+        .is_multiple_of(4)
+        .then(|| place(offset, 4))?
+        .map(<*mut u8>::cast)
+}

@@ -1,0 +1,34 @@
+//! The handover block at the start of RAM, and the watchdog's last words in it.
+
+use bistable_core::handover::{HANDOVER_LEN, Handover};
+
+use crate::memory;
+
+/// Reads the block.
+pub fn load() -> [u8; HANDOVER_LEN] {
+    let memory = memory::load();
+    memory.first_chunk().copied().unwrap_or([0; HANDOVER_LEN])
+}
+
+/// Replaces the block.
+pub fn store(block: &[u8; HANDOVER_LEN]) {
+    let mut memory = [0; memory::SIZE];
+    if let Some(place) = memory.first_chunk_mut() {
+        *place = *block;
+    }
+    memory::store(&memory);
+}
+
+/// For [`last_words!`](crate::last_words): notes for the next boot that the watchdog barked, and where.
+pub extern "C" fn note_watchdog(program_counter: u32) {
+    if let Some(handover) = Handover::decode(&load()) {
+        let noted = Handover {
+            barked: true,
+            last_words: program_counter,
+            ..handover
+        };
+        store(&noted.encode());
+    }
+}
+
+const _: () = assert!(HANDOVER_LEN <= memory::SIZE);

@@ -1,0 +1,118 @@
+//! Leaving one program for another: the processor as after a reset, and the jump.
+
+use core::arch::asm;
+
+use crate::register::{Block, Register};
+
+// SAFETY: ARMv7-M ARM, B3.2: the System Control Space is the processor's own, 4 KiB. Its registers
+// reach no memory, but for VTOR and CONTROL, on which `jump` says more.
+const PROCESSOR: Block = unsafe { Block::new(0xE000_E000, 0x1000) };
+const SYSTICK_CONTROL: Register = PROCESSOR.register(0x010);
+const SYSTICK_RELOAD: Register = PROCESSOR.register(0x014);
+const SYSTICK_CURRENT: Register = PROCESSOR.register(0x018);
+const INTERRUPT_STATE: Register = PROCESSOR.register(0xD04);
+const VECTOR_TABLE_OFFSET: Register = PROCESSOR.register(0xD08);
+const SYSTEM_CONTROL: Register = PROCESSOR.register(0xD10);
+const HANDLER_PRIORITIES: [Register; 3] = [
+    PROCESSOR.register(0xD18),
+    PROCESSOR.register(0xD1C),
+    PROCESSOR.register(0xD20),
+];
+const HANDLER_CONTROL: Register = PROCESSOR.register(0xD24);
+const FAULT_STATUS: Register = PROCESSOR.register(0xD28);
+const HARD_FAULT_STATUS: Register = PROCESSOR.register(0xD2C);
+const MPU_CONTROL: Register = PROCESSOR.register(0xD94);
+
+/// The board has 32 interrupts: one register of enable bits, one of pending bits, eight of priorities.
+const INTERRUPT_CLEAR_ENABLE: Register = PROCESSOR.register(0x180);
+const INTERRUPT_CLEAR_PENDING: Register = PROCESSOR.register(0x280);
+const INTERRUPT_PRIORITIES: [Register; 8] = [
+    PROCESSOR.register(0x400),
+    PROCESSOR.register(0x404),
+    PROCESSOR.register(0x408),
+    PROCESSOR.register(0x40C),
+    PROCESSOR.register(0x410),
+    PROCESSOR.register(0x414),
+    PROCESSOR.register(0x418),
+    PROCESSOR.register(0x41C),
+];
+
+const CLEAR_PENDING_SYSTICK: u32 = 1 << 25;
+const CLEAR_PENDING_PENDSV: u32 = 1 << 27;
+
+/// Makes the processor what it is after a reset, as far as a program can tell: SysTick off, no
+/// interrupt enabled or pending, priorities 0, no fault recorded, MPU off, PRIMASK, FAULTMASK and
+/// BASEPRI 0. The watchdog runs on.
+pub fn clean_up() {
+    cortex_m::interrupt::disable();
+    SYSTICK_CONTROL.write(0);
+    SYSTICK_RELOAD.write(0);
+    SYSTICK_CURRENT.write(0);
+    INTERRUPT_CLEAR_ENABLE.write(u32::MAX);
+    INTERRUPT_CLEAR_PENDING.write(u32::MAX);
+    for priorities in INTERRUPT_PRIORITIES {
+        priorities.write(0);
+    }
+    INTERRUPT_STATE.write(CLEAR_PENDING_SYSTICK | CLEAR_PENDING_PENDSV);
+    for priorities in HANDLER_PRIORITIES {
+        priorities.write(0);
+    }
+    HANDLER_CONTROL.write(0);
+    // Bits that are set are cleared by writing them.
+    FAULT_STATUS.write(FAULT_STATUS.read());
+    HARD_FAULT_STATUS.write(HARD_FAULT_STATUS.read());
+    SYSTEM_CONTROL.write(0);
+    MPU_CONTROL.write(0);
+    cortex_m::asm::dsb();
+    cortex_m::asm::isb();
+    // SAFETY: these open the way to exceptions, of which none is enabled or pending any more; memory
+    // safety never rested on them, for nothing is done in between.
+    unsafe {
+        asm!(
+            "msr basepri, {zero}",
+            "cpsie f",
+            "cpsie i",
+            zero = in(reg) 0,
+            options(nomem, nostack, preserves_flags),
+        );
+    }
+}
+
+/// Starts the program whose vector table lies at `vector_table`: as its hardware reset would, with its
+/// initial stack pointer, with VTOR on its table, in privileged thread mode, with LR as after a reset.
+///
+/// Call [`clean_up`] before.
+///
+/// # Safety
+///
+/// - `vector_table` is a multiple of the table's size rounded up to a power of two (256 bytes for this
+///   board's 16 exceptions and 32 interrupts; ARMv7-M ARM, B3.2.5), and the table stays there.
+/// - Its first word is an initial stack pointer in RAM, a multiple of 8; its second is the address of
+///   Thumb code, with its lowest bit set, that never returns.
+/// - Nothing of the running program is used any more. It runs in thread mode, not in a handler.
+pub unsafe fn jump(vector_table: u32) -> ! {
+    let table = core::ptr::with_exposed_provenance::<u32>(vector_table as usize);
+    // SAFETY: the caller promises an aligned vector table there.
+    let stack_pointer = unsafe { table.read_volatile() };
+    let second = table.wrapping_add(1);
+    // SAFETY: the caller promises an aligned vector table there.
+    let entry = unsafe { second.read_volatile() };
+    VECTOR_TABLE_OFFSET.write(vector_table);
+    // SAFETY: the stack changes under the program's feet, but nothing of it is used any more: operands
+    // are in registers and the last instruction does not return. Stack pointer and entry point are
+    // those of the program that the caller promises. CONTROL 0 selects the main stack, privileged.
+    unsafe {
+        asm!(
+            "dsb",
+            "msr control, {zero}",
+            "isb",
+            "msr msp, {stack_pointer}",
+            "mov lr, #-1",
+            "bx {entry}",
+            zero = in(reg) 0,
+            stack_pointer = in(reg) stack_pointer,
+            entry = in(reg) entry,
+            options(noreturn, nomem, nostack),
+        )
+    }
+}

@@ -1,0 +1,19 @@
+//! A panic: say where, and reset.
+
+use core::panic::PanicInfo;
+
+/// Logs where the program panicked, whatever was being logged at that moment.
+pub fn report(info: &PanicInfo<'_>) {
+    crate::log::abandon_line();
+    match info.location() {
+        Some(place) => defmt::error!("panicked at {=str}:{=u32}", place.file(), place.line()),
+        None => defmt::error!("panicked"),
+    }
+}
+
+#[cfg(feature = "panic-reset")]
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    report(info);
+    crate::reset::reset()
+}

@@ -1,0 +1,22 @@
+//! Emulated boards: the machine that runs them, and the flash file that survives it.
+//!
+//! A [`FlashFile`] is the board's flash, made from a factory image. A [`Machine`] is QEMU running the
+//! board with that file; it is killed to cut the power, at any moment or at an operation that a
+//! [`Trigger`] is aimed at, and what the board logs comes out of it as [`LogLine`]s.
+
+mod error;
+mod flash_file;
+mod log_frames;
+mod log_line;
+mod machine;
+mod mapping;
+pub mod story;
+
+pub use emulated_flash::{
+    Counters, FLASH_SIZE, Operations, SECTOR_SIZE, SECTORS, SectorCounters, Trigger, TriggerState,
+    WRITE_UNIT,
+};
+pub use error::{Error, NotSeen};
+pub use flash_file::FlashFile;
+pub use log_line::{Level, LogLine, Source};
+pub use machine::{Config, Machine, Program};

@@ -1,0 +1,282 @@
+//! From the bytes of the UARTs to lines of a log: frames between zeros, each a defmt frame or the
+//! announcement of a program whose frames follow.
+//!
+//! Both UARTs are one stream here. Only one program runs at a time, so frames never interleave, and
+//! lines come in the order in which they were logged. A reset or a power cut can tear a frame anywhere;
+//! it is counted and costs nothing else, for the program that starts next begins with a zero.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+
+use defmt_decoder::Table;
+
+use crate::{Error, Level, Source};
+
+/// What a program begins its log with: then the UART, a space, and its name
+/// (`mps2_an385::log::ANNOUNCEMENT`).
+const ANNOUNCEMENT: &[u8] = b"defmt table: ";
+
+/// Longer frames are no frames. The longest log line is well below.
+const LONGEST_FRAME: usize = 64 * 1024;
+
+/// The tables of the programs that a board may run, by the names with which they announce themselves.
+#[derive(Debug, Default)]
+pub(crate) struct Tables(HashMap<Arc<str>, Table>);
+
+impl Tables {
+    /// Adds the table of the program `name` from its ELF file `elf`, read from `path`.
+    pub(crate) fn add(&mut self, name: &str, elf: &[u8], path: &Path) -> Result<(), Error> {
+        let failed = |cause| Error::NoLogTable {
+            path: path.into(),
+            cause,
+        };
+        let table = Table::parse(elf)
+            .map_err(|cause| failed(cause.to_string()))?
+            .ok_or_else(|| failed("it does not log with defmt".into()))?;
+        self.0.insert(name.into(), table);
+        Ok(())
+    }
+}
+
+/// What was found in the stream.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// A line that this program logged to this UART.
+    Line(Source, Arc<str>, Level, String),
+    /// A program announced itself for which there is no table. Its lines will be garbled.
+    UnknownProgram(Source, String),
+    /// Something that is no frame of the program that announced itself last.
+    Garbled,
+}
+
+/// The frames of both UARTs.
+#[derive(Debug)]
+pub(crate) struct Frames<'t> {
+    tables: &'t Tables,
+    speaking: Option<Speaking<'t>>,
+    frame: Vec<u8>,
+}
+
+/// The program that announced itself last.
+#[derive(Debug)]
+struct Speaking<'t> {
+    source: Source,
+    name: &'t Arc<str>,
+    table: &'t Table,
+}
+
+impl<'t> Frames<'t> {
+    /// A stream of which nothing was read yet.
+    pub(crate) fn new(tables: &'t Tables) -> Self {
+        Self {
+            tables,
+            speaking: None,
+            frame: Vec::new(),
+        }
+    }
+
+    /// Takes the next bytes of the stream and hands over what they complete.
+    pub(crate) fn push(&mut self, bytes: &[u8], mut found: impl FnMut(Found)) {
+        for byte in bytes {
+            if *byte == 0 {
+                let frame = std::mem::take(&mut self.frame);
+                self.frame_ended(&frame).map(&mut found);
+            } else if self.frame.len() < LONGEST_FRAME {
+                self.frame.push(*byte);
+            }
+        }
+    }
+
+    fn frame_ended(&mut self, frame: &[u8]) -> Option<Found> {
+        if frame.is_empty() {
+            return None;
+        }
+        if let Some((source, name)) = announced(frame) {
+            let known = self.tables.0.get_key_value(&*name);
+            self.speaking = known.map(|(name, table)| Speaking {
+                source,
+                name,
+                table,
+            });
+            return match known {
+                Some(_) => None,
+                None => Some(Found::UnknownProgram(source, name)),
+            };
+        }
+        let line = self.speaking.as_ref().and_then(|by| {
+            let (level, text) = decode(by.table, frame)?;
+            Some(Found::Line(by.source, by.name.clone(), level, text))
+        });
+        Some(line.unwrap_or(Found::Garbled))
+    }
+}
+
+/// UART and name of the program that announces itself with `frame`, if it is an announcement.
+fn announced(frame: &[u8]) -> Option<(Source, String)> {
+    let (uart, name) = frame.strip_prefix(ANNOUNCEMENT)?.split_at_checked(2)?;
+    let source = match uart {
+        b"0 " => Source::Bootloader,
+        b"1 " => Source::Application,
+        _ => return None,
+    };
+    Some((source, String::from_utf8_lossy(name).into_owned()))
+}
+
+fn decode(table: &Table, frame: &[u8]) -> Option<(Level, String)> {
+    // The decoder is made for what programs send, not for what a torn frame may look like.
+    catch_unwind(AssertUnwindSafe(|| {
+        let mut decoder = table.new_stream_decoder();
+        decoder.received(frame);
+        decoder.received(&[0]);
+        let frame = decoder.decode().ok()?;
+        let level = match frame.level().map(|level| level.as_str()) {
+            Some("trace") => Level::Trace,
+            Some("debug") => Level::Debug,
+            Some("warn") => Level::Warn,
+            Some("error") => Level::Error,
+            _ => Level::Info,
+        };
+        Some((level, frame.display_message().to_string()))
+    }))
+    .ok()?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use object::write::{Object, Symbol, SymbolSection};
+    use object::{
+        Architecture, BinaryFormat, Endianness, SectionKind, SymbolFlags, SymbolKind, SymbolScope,
+    };
+
+    /// The ELF file of a program that has one log line, at index 1.
+    fn elf(tag: &str, text: &str) -> Vec<u8> {
+        let mut elf = Object::new(BinaryFormat::Elf, Architecture::Arm, Endianness::Little);
+        let section = elf.add_section(vec![], b".defmt".to_vec(), SectionKind::Metadata);
+        elf.append_section_data(section, &[0; 8], 1);
+        let line = format!(
+            r#"{{"package":"p","tag":"{tag}","data":"{text}","disambiguator":"1","crate_name":"c"}}"#
+        );
+        for (name, value) in [
+            (line.as_str(), 1),
+            ("_defmt_version_ = 4", 0),
+            ("_defmt_encoding_ = rzcobs", 0),
+        ] {
+            elf.add_symbol(Symbol {
+                name: name.as_bytes().to_vec(),
+                value,
+                size: 1,
+                kind: SymbolKind::Data,
+                scope: SymbolScope::Linkage,
+                weak: false,
+                section: SymbolSection::Section(section),
+                flags: SymbolFlags::None,
+            });
+        }
+        elf.write().unwrap()
+    }
+
+    fn tables() -> Tables {
+        let mut tables = Tables::default();
+        let path = Path::new("test.elf");
+        let one = elf("defmt_info", "one says {=u8}");
+        let two = elf("defmt_error", "two says {=u8}");
+        tables.add("one", &one, path).unwrap();
+        tables.add("two", &two, path).unwrap();
+        tables
+    }
+
+    /// The line at index 1 with an argument, as rzCOBS: raw bytes 01 00 `argument`.
+    fn line(argument: u8) -> Vec<u8> {
+        vec![0x01, argument, 0b0111_1010, 0x00]
+    }
+
+    fn all(tables: &Tables, bytes: &[u8]) -> Vec<Found> {
+        let mut all = Vec::new();
+        Frames::new(tables).push(bytes, |found| all.push(found));
+        all
+    }
+
+    fn said(source: Source, program: &str, level: Level, text: &str) -> Found {
+        Found::Line(source, program.into(), level, text.into())
+    }
+
+    #[test]
+    fn each_program_is_read_with_its_own_table() {
+        let mut bytes = b"\0defmt table: 0 one\0".to_vec();
+        bytes.extend(line(7));
+        bytes.extend(b"\0defmt table: 1 two\0");
+        bytes.extend(line(8));
+        let expected = [
+            said(Source::Bootloader, "one", Level::Info, "one says 7"),
+            said(Source::Application, "two", Level::Error, "two says 8"),
+        ];
+        assert_eq!(all(&tables(), &bytes), expected);
+    }
+
+    #[test]
+    fn it_does_not_matter_how_the_stream_is_cut_into_pieces() {
+        let tables = tables();
+        let mut frames = Frames::new(&tables);
+        let mut found = Vec::new();
+        let mut bytes = b"\0defmt table: 0 one\0".to_vec();
+        bytes.extend(line(7));
+        for byte in bytes {
+            frames.push(&[byte], |new| found.push(new));
+        }
+        assert_eq!(
+            found,
+            [said(Source::Bootloader, "one", Level::Info, "one says 7")]
+        );
+    }
+
+    #[test]
+    fn a_frame_torn_by_a_reset_costs_itself_and_nothing_more() {
+        let mut bytes = b"\0defmt table: 0 one\0".to_vec();
+        bytes.extend(&line(7)[..2]);
+        bytes.extend(b"\0defmt table: 0 one\0");
+        bytes.extend(line(9));
+        let expected = [
+            Found::Garbled,
+            said(Source::Bootloader, "one", Level::Info, "one says 9"),
+        ];
+        assert_eq!(all(&tables(), &bytes), expected);
+    }
+
+    #[test]
+    fn frames_before_any_announcement_are_garbled() {
+        assert_eq!(all(&tables(), &line(7)), [Found::Garbled]);
+    }
+
+    #[test]
+    fn a_program_without_a_table_is_named() {
+        let mut bytes = b"defmt table: 1 three\0".to_vec();
+        bytes.extend(line(7));
+        let expected = [
+            Found::UnknownProgram(Source::Application, "three".into()),
+            Found::Garbled,
+        ];
+        assert_eq!(all(&tables(), &bytes), expected);
+    }
+
+    #[test]
+    fn any_garbage_is_survived() {
+        let tables = tables();
+        let mut frames = Frames::new(&tables);
+        frames.push(b"\0defmt table: 0 one\0", |_| {});
+        let mut state = 1_u32;
+        for _ in 0..200_000 {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            frames.push(&[(state >> 24) as u8], |_| {});
+        }
+    }
+
+    #[test]
+    fn a_file_without_a_table_is_refused() {
+        let path = Path::new("test.elf");
+        let refusal = Tables::default().add("x", b"no ELF", path).unwrap_err();
+        assert!(matches!(refusal, Error::NoLogTable { .. }), "{refusal}");
+    }
+}

@@ -1,0 +1,246 @@
+//! Step 6: the power is cut in every phase of an update.
+//!
+//! The operations at which it is cut are drawn from the seed. Slot operations are aimed at by kind and
+//! place. A write of the journal is six operations (an erase and five copies), and what the journal does
+//! next, healing included, follows from what lies in it: that is found out by opening a copy of it on
+//! the host, with the very code that the device runs.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Result, ensure};
+use bistable_core::journal::{Journal, Opened};
+use bistable_core::layout::Slot;
+use bistable_core::state::{SlotState, Snapshot};
+use bistable_core::watchdog::Watchdog;
+use emulated_flash::EmulatedFlash;
+
+use super::device::Device;
+use super::failing::built;
+use super::first_update::sectors_filled;
+use super::releases::Release;
+use super::timeline::observed;
+use super::world::World;
+use crate::{Counters, LogLine, Operations, SECTOR_SIZE, Trigger};
+
+/// Operations that one write of the journal takes.
+const JOURNAL_WRITE: u32 = 6;
+
+/// The phase that a cut is meant for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    Download,
+    Erase,
+    Activation,
+    AttemptRecord,
+    Confirmation,
+}
+
+/// Step 6.
+pub(super) fn power_cuts(world: &mut World, planted: bool) -> Result<()> {
+    let v5 = built(world, "v5")?;
+    let v6 = world.build(&Release::new("v6", "6.0.0", 20))?;
+    world.publish("v6")?;
+    let slot_a = world.slot_bytes(Slot::A)?;
+    let mut losses = Losses::new(world)?;
+
+    let slot = world.sectors(Slot::B);
+    for _ in 0..3 {
+        let nth = world.random.u32(3..=6);
+        let trigger = Trigger::nth_in(nth, Operations::Programs, slot.clone());
+        cut(world, Phase::Download, trigger, &v6, &mut losses)?;
+    }
+    let nth = world.random.u32(1..=4);
+    let trigger = Trigger::nth_in(nth, Operations::Erases, slot);
+    cut(world, Phase::Erase, trigger, &v6, &mut losses)?;
+
+    let phases = [Phase::Activation, Phase::AttemptRecord, Phase::Confirmation];
+    for phase in phases {
+        let wrong = planted && phase == Phase::Confirmation;
+        let aim = if wrong { Phase::AttemptRecord } else { phase };
+        let nth = journal_operations_before(world, aim)? + world.random.u32(1..=JOURNAL_WRITE);
+        let trigger = Trigger::nth_in(nth, Operations::All, world.journal_sectors());
+        cut(world, phase, trigger, &v6, &mut losses)?;
+    }
+
+    let mut device = world.power_on()?;
+    device.expect(&["running", &v6[..8], "slot B"])?;
+    // On trial if the confirmation was not durable before the cut.
+    if matches!(state(world)?.1.slot(Slot::B), SlotState::Trial(..)) {
+        device.expect(&["this image stays"])?;
+    }
+    device.switch_off();
+    let journal = world.journal()?;
+    observed("journal", journal.to_string());
+    journal.ensure(Slot::B, "Confirmed", &v6, true)?;
+    journal.ensure(Slot::A, "Confirmed", &v5, false)?;
+    ensure!(world.slot_bytes(Slot::A)? == slot_a, "slot A has changed");
+    losses.ensure_bounded(world)
+}
+
+/// Runs the device until it stops at `trigger`, kills it, and checks that this was in `phase`.
+fn cut(
+    world: &mut World,
+    phase: Phase,
+    trigger: Trigger,
+    digest: &str,
+    losses: &mut Losses,
+) -> Result<()> {
+    let mut flash = world.flash()?;
+    flash.arm(trigger);
+    let device = world.power_on()?;
+    let last = device.cut_at_trigger(&flash)?;
+    let operation = flash.counters().operations;
+    observed(
+        "power",
+        format!(
+            "cut within operation {operation} of the flash, the {}th aimed at: {phase:?}",
+            trigger.nth
+        ),
+    );
+    observed("device", format!("had said: {}", last.text));
+    let journal = world.journal()?;
+    observed("journal", journal.to_string());
+    ensure_phase(phase, &last, &state(world)?.1, digest)?;
+    losses.note(world)
+}
+
+/// The demo fails if a cut fell outside the phase that it was meant for.
+fn ensure_phase(phase: Phase, last: &LogLine, after: &Snapshot, digest: &str) -> Result<()> {
+    let said = |words: &str| last.text.contains(words);
+    let state = after.slot(Slot::B);
+    let is_v6 = state
+        .image()
+        .is_some_and(|image| image.digest.to_string() == digest);
+    let in_phase = match (phase, state) {
+        (Phase::Download, SlotState::Receiving(_)) => said("at byte"),
+        (Phase::Erase, SlotState::Receiving(_)) => said("at byte") || said("resuming"),
+        (Phase::Activation, SlotState::Receiving(_) | SlotState::Trial(..)) => {
+            said("everything is there")
+        }
+        (Phase::AttemptRecord, SlotState::Trial(..)) => Device::is_bootloaders(last),
+        (Phase::Confirmation, SlotState::Trial(_, budget)) => {
+            budget.booted && said("check update-source: true")
+        }
+        (Phase::Confirmation, SlotState::Confirmed(_)) => said("check update-source: true"),
+        _ => false,
+    };
+    ensure!(
+        is_v6 && in_phase,
+        "the cut fell outside the phase {phase:?}: the device had said {:?}, slot B is {state:?}",
+        last.text
+    );
+    Ok(())
+}
+
+/// How many operations the journal sees after the next power-on before `phase` writes it.
+fn journal_operations_before(world: &World, phase: Phase) -> Result<u32> {
+    let (healing, snapshot) = state(world)?;
+    let activated = matches!(snapshot.slot(Slot::B), SlotState::Trial(..));
+    let writes = match phase {
+        Phase::Activation => 0,
+        Phase::AttemptRecord => u32::from(!activated),
+        Phase::Confirmation => u32::from(!activated) + 1,
+        Phase::Download | Phase::Erase => 0,
+    };
+    Ok(healing + writes * JOURNAL_WRITE)
+}
+
+/// Opens a copy of the journal: how many operations healing takes, and what it says then.
+fn state(world: &World) -> Result<(u32, Snapshot)> {
+    struct NoWatchdog;
+    impl Watchdog for NoWatchdog {
+        fn feed(&mut self) {}
+    }
+    let mut memory = std::fs::read(world.places.file("flash"))?;
+    let mut flash = EmulatedFlash::open(&mut memory[..])
+        .map_err(|_| anyhow::anyhow!("the flash file is not formatted"))?;
+    let layout = world.layout();
+    let before = Counters::read(flash.memory()).operations;
+    let opened = Journal::new(layout.journal, layout.digest).open(&mut flash, &mut NoWatchdog);
+    let operations = Counters::read(flash.memory()).operations - before;
+    match opened {
+        Opened::Sound { snapshot, .. } => Ok((operations, snapshot)),
+        other => anyhow::bail!("the journal cannot be healed: {other:?}"),
+    }
+}
+
+/// What the cuts cost: sectors of slot B that were erased again.
+struct Losses {
+    erases: Vec<u32>,
+    content: Vec<u8>,
+    /// Sectors that this update has erased before.
+    known: BTreeSet<usize>,
+    /// For each cut: erases that it cost, and the sectors with what they held before.
+    costs: Vec<(u32, Vec<(usize, Vec<u8>)>)>,
+}
+
+impl Losses {
+    fn new(world: &World) -> Result<Self> {
+        Ok(Self {
+            erases: Self::erases(world)?,
+            content: world.slot_bytes(Slot::B)?,
+            known: BTreeSet::new(),
+            costs: Vec::new(),
+        })
+    }
+
+    fn erases(world: &World) -> Result<Vec<u32>> {
+        let flash = world.flash()?;
+        let sectors = world.sectors(Slot::B);
+        Ok(sectors
+            .map(|sector| flash.sector_counters(sector..sector + 1).erases)
+            .collect())
+    }
+
+    /// Takes account of what was erased since the last cut.
+    fn note(&mut self, world: &World) -> Result<()> {
+        let erases = Self::erases(world)?;
+        let size = SECTOR_SIZE as usize;
+        let mut cost = 0;
+        let mut lost = Vec::new();
+        for (sector, (now, then)) in erases.iter().zip(&self.erases).enumerate() {
+            if now == then {
+                continue;
+            }
+            let first = u32::from(self.known.insert(sector));
+            cost += now - then - first;
+            if first == 0 {
+                lost.push((sector, self.content[sector * size..][..size].to_vec()));
+            }
+        }
+        self.costs.push((cost, lost));
+        self.erases = erases;
+        self.content = world.slot_bytes(Slot::B)?;
+        Ok(())
+    }
+
+    /// No cut costs more than two good sectors and three erases. What is good is known at the end.
+    fn ensure_bounded(mut self, world: &World) -> Result<()> {
+        self.note(world)?;
+        let done = world.slot_bytes(Slot::B)?;
+        let size = SECTOR_SIZE as usize;
+        let mut most = (0, 0);
+        for (cost, lost) in &self.costs {
+            let good = lost
+                .iter()
+                .filter(|(sector, content)| done[sector * size..][..size] == **content);
+            most = (most.0.max(*cost), most.1.max(good.count()));
+        }
+        let all: u32 = self.costs.iter().map(|(cost, _)| cost).sum();
+        observed(
+            "flash",
+            format!(
+                "slot B: {} sectors filled, {all} erases more than without cuts; the costliest cut: {} \
+                 erases, {} good sectors",
+                sectors_filled(world, "v6")?,
+                most.0,
+                most.1
+            ),
+        );
+        ensure!(
+            most.0 <= 3 && most.1 <= 2,
+            "a cut cost more than three erases or two good sectors"
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,73 @@
+//! The device of the story: what it says is waited for, and shown.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use super::timeline::observed;
+use super::world::Places;
+use crate::{Config, FlashFile, LogLine, Machine, Source};
+
+/// How long anything may take that the device does by itself. Generous: machines are shared.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A device that is switched on, until its power is cut or this is dropped.
+pub(super) struct Device {
+    machine: Machine,
+    last: Option<LogLine>,
+}
+
+impl Device {
+    /// Switches it on.
+    pub(super) fn start(places: &Places) -> Result<Self> {
+        let bootloader = places.file("bootloader.elf");
+        let application = places.file("images/v1.img.a.elf");
+        let config = Config::new(&bootloader, places.file("flash"))
+            .with_program("bootloader", &bootloader)
+            .with_program("application", application);
+        Ok(Self {
+            machine: Machine::start(&config)?,
+            last: None,
+        })
+    }
+
+    /// Waits for a line that contains all of `wanted`, and shows it.
+    pub(super) fn expect(&mut self, wanted: &[&str]) -> Result<LogLine> {
+        self.expect_before(wanted, &[])
+    }
+
+    /// The same, and a line that contains all of `unwanted` (if it says anything) must not come before.
+    pub(super) fn expect_before(&mut self, wanted: &[&str], unwanted: &[&str]) -> Result<LogLine> {
+        let says = |line: &LogLine, words: &[&str]| {
+            !words.is_empty() && words.iter().all(|word| line.text.contains(word))
+        };
+        let line = self
+            .machine
+            .wait_for(|line| says(line, wanted) || says(line, unwanted), PATIENCE)?;
+        if !says(&line, wanted) {
+            bail!("expected {wanted:?}, the device says: {line}");
+        }
+        observed("device", format!("{}: {}", line.program, line.text));
+        self.last = Some(line.clone());
+        Ok(line)
+    }
+
+    /// Cuts the power, wherever it is.
+    pub(super) fn switch_off(mut self) {
+        self.machine.power_cut();
+    }
+
+    /// Waits until the flash driver stops at the operation that `flash` has a trigger armed for, and
+    /// kills the emulator. Returns the last line that the device had logged.
+    pub(super) fn cut_at_trigger(mut self, flash: &FlashFile) -> Result<LogLine> {
+        self.machine.power_cut_at_trigger(flash, PATIENCE)?;
+        while self.machine.next_line(Duration::ZERO).is_some() {}
+        let last = self.machine.transcript().last().cloned();
+        last.ok_or_else(|| anyhow::anyhow!("the device logged nothing before the cut"))
+    }
+
+    /// Whether the last line in a transcript came from the bootloader.
+    pub(super) fn is_bootloaders(line: &LogLine) -> bool {
+        line.source == Source::Bootloader
+    }
+}

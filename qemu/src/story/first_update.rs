@@ -1,0 +1,195 @@
+//! Steps 1 and 2: what the factory makes, and the first update.
+
+use std::fs;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, ensure};
+use bistable_core::layout::Slot;
+use bistable_firmware::Toolchain;
+
+use super::releases::Release;
+use super::size::text_size;
+use super::timeline::observed;
+use super::world::World;
+use crate::FlashFile;
+
+/// The most that the bootloader may take, logging off, in bytes.
+const TEXT_LIMIT: u64 = 24 * 1024;
+
+/// Step 1.
+pub(super) fn factory(world: &mut World, planted: bool) -> Result<()> {
+    make_key(world)?;
+    let begun = Instant::now();
+    build_bootloader(world)?;
+    let v1 = world.build(&Release {
+        revoke_below: 0,
+        ..Release::new("v1", "1.0.0", 1)
+    })?;
+    world.time_building = begun.elapsed();
+
+    let factory_file = world.places.file("factory.bin");
+    let text = |path: &std::path::Path| path.to_string_lossy().into_owned();
+    let said = world.bistable(&[
+        "factory",
+        "build",
+        "--layout",
+        &text(&world.places.layout()),
+        "--image",
+        &text(&world.image("v1")),
+        "--serial",
+        "BST-000042",
+        "--out",
+        &text(&factory_file),
+    ])?;
+    observed("tools", said.trim_end());
+    let mut flash = FlashFile::create(&world.places.file("flash"), &fs::read(&factory_file)?)?;
+    if planted {
+        let payload = world.layout().slots[0].offset + world.layout().payload_offset;
+        flash.flip_bits(payload + 4000, 1)?;
+    }
+
+    let before = world.wear()?;
+    let mut device = world.power_on()?;
+    device.expect_before(&["starting", &v1[..8]], &["nothing verifies"])?;
+    device.expect(&["running", &v1[..8], "slot A", "Confirmed", "PowerOn"])?;
+    device.switch_off();
+    let journal = world.journal()?;
+    observed("journal", journal.to_string());
+    journal.ensure(Slot::A, "Confirmed", &v1, true)?;
+    let wear = world.wear()?.since(&before);
+    observed(
+        "flash",
+        format!(
+            "a confirmed boot: {} erases, {} program calls",
+            wear.journal.erases, wear.journal.program_calls
+        ),
+    );
+    ensure!(
+        wear.journal.erases == 0 && wear.journal.program_calls == 0,
+        "a confirmed boot wrote to the journal"
+    );
+    Ok(())
+}
+
+/// Step 2.
+pub(super) fn update(world: &mut World, planted: bool) -> Result<()> {
+    let v2 = world.build(&Release {
+        behaviour: if planted { b'f' } else { b'h' },
+        ..Release::new("v2", "2.0.0", 2)
+    })?;
+    let slot_a = world.slot_bytes(Slot::A)?;
+    let before = world.wear()?;
+    world.publish("v2")?;
+
+    let mut device = world.power_on()?;
+    device.expect(&["the server has", &v2[..8]])?;
+    device.expect(&["installing", &v2[..8]])?;
+    device.expect(&["activated", &v2[..8]])?;
+    device.expect(&["starting", &v2[..8], "slot B"])?;
+    device.expect(&["running", &v2[..8], "slot B", "Trial", "Software"])?;
+    device.expect_before(&["check self-test", "true"], &["check self-test", "false"])?;
+    device.expect_before(&["check update-source", "true"], &["goes"])?;
+    device.expect(&["this image stays"])?;
+    device.switch_off();
+
+    let journal = world.journal()?;
+    observed("journal", journal.to_string());
+    journal.ensure(Slot::B, "Confirmed", &v2, true)?;
+    ensure!(
+        journal.floor == 1,
+        "expected floor 1, found {}",
+        journal.floor
+    );
+    ensure!(world.slot_bytes(Slot::A)? == slot_a, "slot A has changed");
+    let wear = world.wear()?.since(&before);
+    let filled = sectors_filled(world, "v2")?;
+    observed(
+        "flash",
+        format!(
+            "slot A is byte for byte what it was; slot B: {} erases for {filled} sectors filled; \
+             journal: {} erases",
+            wear.slots[1].erases, wear.journal.erases
+        ),
+    );
+    ensure!(wear.slots[0].erases == 0 && wear.slots[0].program_calls == 0);
+    ensure!(
+        wear.slots[1].erases == filled,
+        "expected one erase for each sector filled"
+    );
+    ensure!(
+        wear.journal.erases == 4,
+        "expected four erases of the journal"
+    );
+    Ok(())
+}
+
+/// How many sectors the image of a release fills.
+pub(super) fn sectors_filled(world: &World, name: &str) -> Result<u32> {
+    let file = fs::read(world.image(name))?;
+    let manifest = file.first_chunk().context("a manifest")?;
+    let manifest = bistable_core::manifest::Manifest::new_checked(manifest)
+        .map_err(|refusal| anyhow::anyhow!("{name}: {refusal:?}"))?;
+    let plan = bistable_core::plan::Plan::new(world.layout(), &manifest, crate::SECTOR_SIZE);
+    let used = std::iter::successors(Some(0), |sector| plan.next_used(*sector));
+    Ok(used.count() as u32)
+}
+
+/// Makes a development key, unless there is one: it is kept outside version control.
+fn make_key(world: &World) -> Result<()> {
+    let (key, ring) = (world.places.key(), &world.product.ring_path);
+    if !(key.exists() && ring.exists()) {
+        let text = |path: &std::path::Path| path.to_string_lossy().into_owned();
+        world.bistable(&[
+            "key",
+            "new",
+            "--ring",
+            &text(ring),
+            "--name",
+            "development",
+            "--development",
+            "--out",
+            &text(&key),
+        ])?;
+    }
+    observed(
+        "tools",
+        "a development key, which only emulated boards accept",
+    );
+    Ok(())
+}
+
+/// Builds the bootloader: with its log for the story, and without to see how large it is.
+fn build_bootloader(world: &World) -> Result<()> {
+    let toolchain = Toolchain::for_target("thumbv7m-none-eabi")?;
+    let target = world.places.repository.join("target");
+    for features in ["", "log"] {
+        let mut cargo: Command = toolchain.command("build");
+        cargo
+            .current_dir(&world.places.repository)
+            .args([
+                "--quiet",
+                "--profile",
+                "firmware",
+                "-p",
+                "mps2-an385-bootloader",
+            ])
+            .args(["--features", features])
+            .arg("--target-dir")
+            .arg(&target);
+        ensure!(cargo.status()?.success(), "the bootloader does not build");
+        let elf = target.join("thumbv7m-none-eabi/firmware/mps2-an385-bootloader");
+        let name = match features {
+            "" => "bootloader-small.elf",
+            _ => "bootloader.elf",
+        };
+        fs::copy(&elf, world.places.file(name)).with_context(|| elf.display().to_string())?;
+    }
+    let text = text_size(&world.places.file("bootloader-small.elf"))?;
+    observed(
+        "tools",
+        format!("bootloader, logging off: {text} B of flash, at most {TEXT_LIMIT} B"),
+    );
+    ensure!(text <= TEXT_LIMIT, "the bootloader is too large");
+    Ok(())
+}

@@ -1,0 +1,10 @@
+//! What tests of more than one room share: a flash that fails, fixtures, a board over memory.
+//!
+//! Nothing here is random: every choice follows from a seed, so a test that fails, fails again.
+
+pub mod board;
+pub mod fixtures;
+pub mod flash;
+pub mod images;
+pub mod random;
+pub mod states;
