@@ -9,9 +9,12 @@
 //! | [`assemble`] | payload and fix-ups into pages and a file |
 //! | [`file`] | a whole image file, taken apart and checked against itself |
 //! | [`check`] | all that a device checks, by the device's own functions |
+//! | [`signers`] | who signed an image, and whether that is enough |
+//! | [`advice`] | what to do about a refusal |
 //! | [`cost`] | what an image costs at boot |
 //! | [`sign`], [`inspect`], [`verify`] | the other commands |
 
+pub mod advice;
 pub mod assemble;
 pub mod build;
 pub mod check;
@@ -22,6 +25,7 @@ pub mod inspect;
 pub mod package;
 pub mod pair;
 pub mod sign;
+pub mod signers;
 pub mod verify;
 
 use clap::Subcommand;
@@ -33,8 +37,11 @@ use crate::Error;
 pub enum Command {
     /// Build an image from an application package, or from its two links.
     Build(Box<build::Arguments>),
+    /// Add a signature to an image, which keeps its name.
     Sign(sign::Arguments),
+    /// Show all that an image says of itself.
     Inspect(inspect::Arguments),
+    /// Check an image as a device does; exit status 1 at the first check that it fails.
     Verify(verify::Arguments),
 }
 

@@ -66,7 +66,7 @@ impl Pair {
     /// As it lies in `slot`.
     #[must_use]
     pub fn payload(&self, slot: Slot) -> &[u8] {
-        slot.of(&self.payloads)
+        slot.of::<Vec<u8>>(&self.payloads)
     }
 
     /// Its digests, as it lies in A and as it lies in B.

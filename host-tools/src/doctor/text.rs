@@ -1,0 +1,180 @@
+//! What was found, for people.
+
+use std::fmt::{Display, Write as _};
+
+use bistable_core::choose::Role;
+use bistable_core::journal::Opened;
+use bistable_core::layout::Slot;
+use bistable_core::state::{SlotState, Snapshot};
+use bistable_core::transition::Charge;
+
+use crate::doctor::examine::{Boots, Examination};
+use crate::doctor::words;
+use crate::facts::Facts;
+
+/// The examination, a few lines for each thing.
+#[must_use]
+pub fn render(examination: &Examination, facts: &Facts) -> String {
+    let mut text = Text::default();
+    text.line("journal", journal(&examination.journal));
+    if let Some(snapshot) = examination.snapshot() {
+        text.line("state", state(snapshot, facts));
+    }
+    for slot in Slot::BOTH {
+        let name = format!("slot {slot:?}");
+        text.line(&name, said_of(slot, examination, facts));
+        text.line("", lies_in(slot, examination));
+    }
+    let rejected = examination.snapshot().into_iter().flat_map(|snapshot| snapshot.rejected);
+    for rejection in rejected.flatten() {
+        text.line(
+            "rejected",
+            format!(
+                "{}, sequence {}: {}",
+                rejection.digest,
+                rejection.sequence,
+                facts.reason_text(rejection.reason)
+            ),
+        );
+    }
+    for (slot, refusal) in &examination.refused {
+        let code = refusal.code();
+        text.line("refused", format!("slot {slot:?}, as {refusal:?} ({code})"));
+    }
+    let reset = words::reset(examination.conditions.reset);
+    match &examination.boots {
+        Some(boots) => {
+            text.line(
+                "boots",
+                format!("{} {} in slot {:?}, {}", boots.version, boots.digest, boots.slot, as_what(boots)),
+            );
+            text.line("because", format!("the reset is {reset}, and {}", why(boots, examination)));
+            if let Some(written) = written(boots, examination) {
+                text.line("writes", written);
+            }
+        }
+        None => text.line("boots", format!("nothing after {reset}: the device waits in recovery")),
+    }
+    text.0
+}
+
+fn journal(opened: &Opened) -> String {
+    match opened {
+        Opened::Sound { rewrites: 0, .. } => "whole".into(),
+        Opened::Sound { rewrites, .. } => {
+            format!("cut while it was written; this boot heals it with {rewrites} rewrites")
+        }
+        Opened::GaveUp(_) => "cannot be made whole: no trial, no update".into(),
+        Opened::Lost => "lost, or never written: both slots are verified".into(),
+    }
+}
+
+fn state(snapshot: &Snapshot, facts: &Facts) -> String {
+    let keys = facts.ring.keys.iter().enumerate();
+    let revoked = keys.filter(|(place, _)| snapshot.revoked.contains(*place));
+    let revoked: Vec<_> = revoked.map(|(_, entry)| entry.name.as_str()).collect();
+    let revoked = match revoked.is_empty() {
+        true => "no key revoked".into(),
+        false => format!("revoked {}", revoked.join(", ")),
+    };
+    format!(
+        "active {:?}, floor {}, schema {}, {revoked}",
+        snapshot.active, snapshot.floor, snapshot.schema
+    )
+}
+
+/// What the journal says of a slot.
+fn said_of(slot: Slot, examination: &Examination, facts: &Facts) -> String {
+    let Some(state) = examination.state(slot) else {
+        return "the journal says nothing".into();
+    };
+    let mut said = words::state(&state).to_owned();
+    if let Some(image) = state.image() {
+        let origin = words::origin(image.origin);
+        said += &format!(" {}, sequence {}, origin {origin}", image.digest, image.sequence);
+    }
+    match state {
+        SlotState::Trial(_, budget) => {
+            let started = if budget.booted { "started before" } else { "never started" };
+            let (attempts, power) = (budget.attempts, budget.power);
+            said += &format!(", {started}, {attempts} attempts and {power} power-ons left");
+        }
+        SlotState::Rejected(_, reason) => said += &format!(", {}", facts.reason_text(reason)),
+        SlotState::Empty | SlotState::Receiving(_) | SlotState::Confirmed(_) => {}
+    }
+    said
+}
+
+/// What lies in a slot.
+fn lies_in(slot: Slot, examination: &Examination) -> String {
+    let in_slot = slot.of(&examination.slots);
+    let verdict = match in_slot.verdict {
+        Ok(()) => "verifies".into(),
+        Err(refusal) => format!("does not boot: {refusal:?} ({})", refusal.code()),
+    };
+    match &in_slot.manifest {
+        Err(_) => format!("holds no header; {verdict}"),
+        Ok(manifest) => format!(
+            "holds {} {:.4}, sequence {}, security counter {}, {} bytes; {verdict}",
+            manifest.version(),
+            manifest.digest(),
+            manifest.sequence(),
+            manifest.security_counter(),
+            manifest.payload_len()
+        ),
+    }
+}
+
+fn as_what(boots: &Boots) -> &'static str {
+    match boots.role {
+        Role::Trial(Charge::Attempt) => "on trial, charged to its attempts",
+        Role::Trial(Charge::Power) => "on trial, charged to its power-ons",
+        Role::Active => "confirmed and active",
+        Role::Other => "confirmed, instead of the active one",
+        Role::LastResort => "on trial, as a last resort",
+    }
+}
+
+fn why(boots: &Boots, examination: &Examination) -> &'static str {
+    let trial = Slot::BOTH
+        .into_iter()
+        .any(|slot| matches!(examination.state(slot), Some(SlotState::Trial(..))));
+    match (boots.role, &examination.journal) {
+        (_, Opened::Lost) => "the older of the images that verify becomes the active one, a newer one a trial",
+        (Role::Trial(_), _) => "a trial whose budget for this reset is not used up goes first",
+        (Role::Active, Opened::GaveUp(_)) if trial => "a trial that cannot be recorded does not happen",
+        (Role::Active, _) if trial => "the trial does not verify, or its budget for this reset is used up",
+        (Role::Active, _) => "there is no trial",
+        (Role::Other, _) => "the active one does not verify",
+        (Role::LastResort, _) => "nothing else verifies",
+    }
+}
+
+/// What the boot writes to the journal besides healing it.
+fn written(boots: &Boots, examination: &Examination) -> Option<String> {
+    let before = examination.snapshot();
+    if before == Some(&boots.after) {
+        return None;
+    }
+    let slots = Slot::BOTH.map(|slot| {
+        let state = boots.after.slot(slot);
+        match state {
+            SlotState::Trial(_, budget) => format!(
+                "{slot:?} trial with {} attempts and {} power-ons left",
+                budget.attempts, budget.power
+            ),
+            _ => format!("{slot:?} {}", words::state(&state)),
+        }
+    });
+    Some(format!("active {:?}, {}", boots.after.active, slots.join(", ")))
+}
+
+/// Lines of a name and a value.
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn line(&mut self, name: &str, value: impl Display) {
+        let _ = writeln!(self.0, "{name:<9} {value}"); // A String takes everything.
+    }
+}
