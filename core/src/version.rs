@@ -4,7 +4,6 @@ use core::fmt;
 
 /// A semantic version (<https://semver.org>) without pre-release and build metadata.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Version {
     /// Incompatible changes.
     pub major: u16,
@@ -55,6 +54,13 @@ impl Version {
         });
         let version = Self::new(parts.next()??, parts.next()??, parts.next()??);
         parts.next().is_none().then_some(version)
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Version {
+    fn format(&self, formatter: defmt::Formatter<'_>) {
+        defmt::write!(formatter, "{}.{}.{}", self.major, self.minor, self.patch);
     }
 }
 

@@ -81,7 +81,10 @@ impl fmt::Display for Error {
                 found,
                 expected,
                 hint,
-            } => write!(formatter, "{place}: found {found}, expected {expected}; {hint}"),
+            } => write!(
+                formatter,
+                "{place}: found {found}, expected {expected}; {hint}"
+            ),
             Self::Layout(error) => write!(formatter, "{error}"),
         }
     }

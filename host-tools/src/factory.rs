@@ -76,9 +76,11 @@ fn run_build(arguments: &Arguments) -> Result<(), Error> {
     };
     let bytes = files::read(&arguments.image, "read the image")?;
     let version = arguments.bootloader_version;
-    let image = check(&bytes, &facts, version, drop).map_err(|failed| failed.at(&arguments.image))?;
+    let image =
+        check(&bytes, &facts, version, drop).map_err(|failed| failed.at(&arguments.image))?;
     let flash = build(&facts, &arguments.layout, &image, &identity, version)?;
-    atomic::replace(&arguments.out, &flash).map_err(Error::io(&arguments.out, "write the flash file"))?;
+    atomic::replace(&arguments.out, &flash)
+        .map_err(Error::io(&arguments.out, "write the flash file"))?;
     print!("{}", map(&arguments.out, &flash, &facts, &image, &identity));
     Ok(())
 }
@@ -108,7 +110,8 @@ pub fn build(
         .install(&mut bytes, &facts.product.layout, Slot::A)
         .ok_or_else(|| impossible("no room for the image in slot A".into()))?;
     place_identity(&mut bytes, facts, layout, identity)?;
-    let snapshot = snapshot(image, facts).map_err(|refusal| impossible(format!("an image refused as {refusal:?}")))?;
+    let snapshot = snapshot(image, facts)
+        .map_err(|refusal| impossible(format!("an image refused as {refusal:?}")))?;
     let format = Format {
         bytes: &mut bytes,
         erase_size: flash.erase_size,
@@ -117,7 +120,11 @@ pub fn build(
     };
     match for_write_size(flash.write_size, format) {
         Some(Ok(())) => {}
-        other => return Err(impossible(format!("no way to format the journal ({other:?})"))),
+        other => {
+            return Err(impossible(format!(
+                "no way to format the journal ({other:?})"
+            )));
+        }
     }
     let conditions = Conditions {
         bootloader,
@@ -128,7 +135,9 @@ pub fn build(
         snapshot,
         rewrites: 0,
     };
-    let boots = examination.boots.map(|boots| (boots.slot, boots.role, boots.after));
+    let boots = examination
+        .boots
+        .map(|boots| (boots.slot, boots.role, boots.after));
     if examination.journal != whole || boots != Some((Slot::A, Role::Active, snapshot)) {
         return Err(impossible(format!("a flash that boots {boots:?}")));
     }
@@ -145,7 +154,11 @@ fn snapshot(image: &ImageFile, facts: &Facts) -> Result<Snapshot, bistable_core:
         sequence: manifest.sequence(),
         origin: Origin::Factory,
     };
-    let floor = facts.product.layout.factory_floor.max(manifest.revoke_below());
+    let floor = facts
+        .product
+        .layout
+        .factory_floor
+        .max(manifest.revoke_below());
     Ok(Snapshot {
         schema: manifest.schemas().1,
         revoked: authentic.revokes(),
@@ -172,7 +185,9 @@ impl WithWriteSize for Format<'_> {
 }
 
 fn serial(text: &str) -> Result<Serial, Error> {
-    let serial = Serial::try_from(text).ok().filter(|serial| !serial.is_empty());
+    let serial = Serial::try_from(text)
+        .ok()
+        .filter(|serial| !serial.is_empty());
     serial.ok_or_else(|| {
         Error::argument(
             "--serial",
@@ -236,12 +251,19 @@ fn map(path: &Path, flash: &[u8], facts: &Facts, image: &ImageFile, identity: &I
         "bytes",
     );
     for region in product.regions() {
-        let Region { name, start, end, .. } = &region;
+        let Region {
+            name, start, end, ..
+        } = &region;
         if region.device != product.slots_flash {
-            text += &format!("{name:<22} not in this file: it lies on flash `{}`\n", region.device);
+            text += &format!(
+                "{name:<22} not in this file: it lies on flash `{}`\n",
+                region.device
+            );
             continue;
         }
-        let bytes = flash.get(*start as usize..*end as usize).unwrap_or_default();
+        let bytes = flash
+            .get(*start as usize..*end as usize)
+            .unwrap_or_default();
         let blank = bytes.iter().all(|byte| *byte == ERASED);
         let content = match (blank, name.as_str()) {
             (true, "the bootloader") => "not part of this file: flash it before".into(),

@@ -79,7 +79,10 @@ impl Facts {
         let identity = product.partitions.get("identity");
         let mut others = [("the journal", Some(&product.journal_flash))]
             .into_iter()
-            .chain([("partition `identity`", identity.map(|partition| &partition.flash))]);
+            .chain([(
+                "partition `identity`",
+                identity.map(|partition| &partition.flash),
+            )]);
         let elsewhere = others.find_map(|(what, flash)| {
             let flash = flash?;
             (*flash != product.slots_flash).then(|| format!("{what} on flash `{flash}`"))
@@ -90,7 +93,10 @@ impl Facts {
             (elsewhere, _) => Err(Error::unexpected(
                 layout,
                 elsewhere.unwrap_or_default(),
-                format!("everything on flash `{}`, where the slots lie", product.slots_flash),
+                format!(
+                    "everything on flash `{}`, where the slots lie",
+                    product.slots_flash
+                ),
                 "a file holds one flash; several are not supported yet",
             )),
         }

@@ -24,7 +24,10 @@ fn two_links_make_one_image_that_has_the_payloads_of_both() {
         assert!(image.payload(slot) == expected, "slot {slot:?}");
     }
     // Each address differs in one byte between slots that are 0x1_0000 apart; none carries.
-    assert_eq!(image.fixups(), 1 + (64..PROGRAM_LEN - 4).step_by(1002).count());
+    assert_eq!(
+        image.fixups(),
+        1 + (64..PROGRAM_LEN - 4).step_by(1002).count()
+    );
     assert_eq!(image.manifest().trial_attempts(), 3, "the layout's");
 }
 
@@ -36,7 +39,16 @@ fn what_is_built_verifies_check_by_check() {
     let checks: Vec<_> = said.lines().map(|line| line[8..19].trim()).collect();
     assert_eq!(
         checks,
-        ["header", "signatures", "terms", "pages", "chunks", "length", "slot A", "slot B"]
+        [
+            "header",
+            "signatures",
+            "terms",
+            "pages",
+            "chunks",
+            "length",
+            "slot A",
+            "slot B"
+        ]
     );
     assert!(said.lines().all(|line| line.starts_with("ok ")), "{said}");
 }
@@ -48,10 +60,17 @@ fn build_says_what_the_image_costs_and_keeps_both_programs() {
     let said = bench.succeeds(&build("v1.img", 1, &["--key", "dev.pem"]).as_strs());
     let used = 1024 + PADDED;
     for expected in [
-        format!("{:.1} % used, {} bytes headroom", used as f64 / 655.36, 65_536 - used),
+        format!(
+            "{:.1} % used, {} bytes headroom",
+            used as f64 / 655.36,
+            65_536 - used
+        ),
         "21 bytes differ between the slots".into(),
         // 58.5 a byte and 1.93 million for the one signature.
-        format!("about {:.1} million instructions", (PADDED as f64 * 58.5 + 1.93e6) / 1e6),
+        format!(
+            "about {:.1} million instructions",
+            (PADDED as f64 * 58.5 + 1.93e6) / 1e6
+        ),
         "release 1 of 1 (dev)".into(),
     ] {
         assert!(said.contains(&expected), "{expected} in {said}");
@@ -78,7 +97,12 @@ fn a_tiny_program_is_one_short_chunk_with_its_reset_vector_as_only_address() {
     // difference stays in the vector table and nowhere else.
     for (slot, name) in [(Slot::A, "a.elf"), (Slot::B, "b.elf")] {
         let base = bench.facts().product.layout.payload_address(slot);
-        let bytes = [0x2000_8000_u32.to_le_bytes(), (base + 9).to_le_bytes(), [0; 4]].concat();
+        let bytes = [
+            0x2000_8000_u32.to_le_bytes(),
+            (base + 9).to_le_bytes(),
+            [0; 4],
+        ]
+        .concat();
         fs::write(bench.path(name), Elf::new(base, &bytes).bytes()).unwrap();
     }
     bench.succeeds(&build("tiny.img", 1, &["--key", "dev.pem"]).as_strs());
@@ -111,7 +135,15 @@ fn an_added_signature_moves_no_byte_and_changes_no_name() {
     bench.make_key("second");
     let path = bench.image(1);
     let before = read(&path);
-    let arguments = ["image", "sign", "v1.img", "--key", "second.pem", "--layout", "layout.toml"];
+    let arguments = [
+        "image",
+        "sign",
+        "v1.img",
+        "--key",
+        "second.pem",
+        "--layout",
+        "layout.toml",
+    ];
     let said = bench.succeeds(&arguments);
     let after = read(&path);
     assert!(said.contains("release 2 of 1"), "{said}");
@@ -134,7 +166,10 @@ fn a_ninth_signature_is_refused() {
     }
     bench.make_key("ninth");
     let said = bench.fails(&["image", "sign", "v1.img", "--key", "ninth.pem"]);
-    assert!(said.contains("v1.img: found 8 signatures already"), "{said}");
+    assert!(
+        said.contains("v1.img: found 8 signatures already"),
+        "{said}"
+    );
     bench.succeeds(&["image", "verify", "v1.img", "--layout", "layout.toml"]);
 }
 
@@ -144,14 +179,24 @@ fn a_signature_of_a_stranger_counts_for_nothing() {
     bench.make_stranger();
     bench.link(1);
     let said = bench.fails(&build("v1.img", 1, &["--key", "stranger.pem"]).as_strs());
-    assert!(said.contains("stranger.pem: found the private key"), "{said}");
+    assert!(
+        said.contains("stranger.pem: found the private key"),
+        "{said}"
+    );
     bench.succeeds(&build("v1.img", 1, &[]).as_strs());
     let sign = ["image", "sign", "v1.img", "--key", "stranger.pem"];
     let with_layout = [sign.as_slice(), &["--layout", "layout.toml"]].concat();
-    assert!(bench.fails(&with_layout).contains("expected a key of the ring"));
+    assert!(
+        bench
+            .fails(&with_layout)
+            .contains("expected a key of the ring")
+    );
     bench.succeeds(&sign);
     let said = bench.fails(&["image", "verify", "v1.img", "--layout", "layout.toml"]);
-    assert!(said.contains("refused as TooFewReleaseSignatures (11)"), "{said}");
+    assert!(
+        said.contains("refused as TooFewReleaseSignatures (11)"),
+        "{said}"
+    );
     let said = bench.succeeds(&["image", "inspect", "v1.img", "--layout", "layout.toml"]);
     assert!(said.contains("which the ring does not know"), "{said}");
 }
@@ -164,8 +209,21 @@ fn inspection_shows_every_field_by_name() {
     bench.image_with(
         7,
         &[
-            "--security-counter", "5", "--revoke-below", "4", "--revoke", "second", "--attempts", "2",
-            "--trial-seconds", "33", "--schemas", "3..=4", "--oldest-bootloader", "0.0.9", "--sbom",
+            "--security-counter",
+            "5",
+            "--revoke-below",
+            "4",
+            "--revoke",
+            "second",
+            "--attempts",
+            "2",
+            "--trial-seconds",
+            "33",
+            "--schemas",
+            "3..=4",
+            "--oldest-bootloader",
+            "0.0.9",
+            "--sbom",
             "bill.json",
         ],
     );
@@ -177,7 +235,10 @@ fn inspection_shows_every_field_by_name() {
         ("sequence", "7".into()),
         ("security counter", "5".into()),
         ("revoke below", "4".into()),
-        ("revoked keys", format!("{} (second)", facts.ring.keys[1].key.id)),
+        (
+            "revoked keys",
+            format!("{} (second)", facts.ring.keys[1].key.id),
+        ),
         ("payload", format!("{PADDED} bytes")),
         ("trial attempts", "2".into()),
         ("trial time", "33 s".into()),
@@ -185,8 +246,14 @@ fn inspection_shows_every_field_by_name() {
         ("oldest bootloader", "0.0.9".into()),
         ("SBOM", sbom.to_string()),
         ("provenance", "none".into()),
-        ("layout", format!("{} (this layout's)", facts.product.layout.digest)),
-        ("signature", format!("by {} (dev), valid", facts.ring.keys[0].key.id)),
+        (
+            "layout",
+            format!("{} (this layout's)", facts.product.layout.digest),
+        ),
+        (
+            "signature",
+            format!("by {} (dev), valid", facts.ring.keys[0].key.id),
+        ),
         ("signed", "release 1 of 1, root 1 of 1 (dev)".into()),
     ] {
         let line = format!("{name:<18} {value}");
@@ -198,9 +265,20 @@ fn inspection_shows_every_field_by_name() {
 fn an_image_that_would_lock_everybody_out_is_refused() {
     let bench = Bench::new();
     bench.make_key("second");
-    bench.edit("ring.toml", "release_threshold = 1", "release_threshold = 2");
+    bench.edit(
+        "ring.toml",
+        "release_threshold = 1",
+        "release_threshold = 2",
+    );
     bench.link(1);
-    let keys = ["--revoke", "second", "--key", "dev.pem", "--key", "second.pem"];
+    let keys = [
+        "--revoke",
+        "second",
+        "--key",
+        "dev.pem",
+        "--key",
+        "second.pem",
+    ];
     bench.succeeds(&build("v1.img", 1, &keys).as_strs());
     let said = bench.fails(&["image", "verify", "v1.img", "--layout", "layout.toml"]);
     assert!(said.contains("TooFewReleaseSignatures (11)"), "{said}");
@@ -210,7 +288,10 @@ fn an_image_that_would_lock_everybody_out_is_refused() {
 fn an_image_for_another_layout_is_refused() {
     let bench = Bench::new();
     bench.image(1);
-    bench.edit_layout("erase_size = 4096\nwrite_size = 4\n[flash.boot]", "erase_size = 2048\nwrite_size = 4\n[flash.boot]");
+    bench.edit_layout(
+        "erase_size = 4096\nwrite_size = 4\n[flash.boot]",
+        "erase_size = 2048\nwrite_size = 4\n[flash.boot]",
+    );
     let said = bench.fails(&["image", "verify", "v1.img", "--layout", "layout.toml"]);
     assert!(said.contains("refused as OtherLayout (22)"), "{said}");
     bench.edit_layout("class = \"bench\"", "class = \"chair\"");
@@ -237,16 +318,29 @@ fn an_image_that_ends_early_or_late_names_the_offset() {
     let bench = Bench::new();
     let bytes = read(&bench.image(1));
     let verify = ["image", "verify", "cut.img", "--layout", "layout.toml"];
-    for (len, part) in [(0, "header"), (1023, "header"), (1024, "page 0"), (bytes.len() - 1, "chunk 19")] {
+    for (len, part) in [
+        (0, "header"),
+        (1023, "header"),
+        (1024, "page 0"),
+        (bytes.len() - 1, "chunk 19"),
+    ] {
         fs::write(bench.path("cut.img"), &bytes[..len]).unwrap();
         let said = bench.fails(&verify);
-        let expected = format!("cut.img: found the end of the file within {part}, which begins at offset 0x");
+        let expected =
+            format!("cut.img: found the end of the file within {part}, which begins at offset 0x");
         assert!(said.contains(&expected), "{said}");
     }
     fs::write(bench.path("cut.img"), [bytes.as_slice(), b"xyz"].concat()).unwrap();
-    for command in [&verify[..], &["image", "inspect", "cut.img"], &["image", "sign", "cut.img", "--key", "dev.pem"]] {
+    for command in [
+        &verify[..],
+        &["image", "inspect", "cut.img"],
+        &["image", "sign", "cut.img", "--key", "dev.pem"],
+    ] {
         let said = bench.fails(command);
-        let expected = format!("cut.img: found 3 trailing bytes at offset {:#x}", bytes.len());
+        let expected = format!(
+            "cut.img: found 3 trailing bytes at offset {:#x}",
+            bytes.len()
+        );
         assert!(said.contains(&expected), "{said}");
     }
 }
@@ -258,7 +352,10 @@ fn refused_link(name: &str, bytes: &[u8], expected: &[&str]) {
     fs::write(bench.path(name), bytes).unwrap();
     fs::write(bench.path("v1.img"), "what was here before").unwrap();
     let said = bench.fails(&build("v1.img", 1, &["--key", "dev.pem"]).as_strs());
-    assert!(said.starts_with(&format!("error: {name}: found ")), "{said}");
+    assert!(
+        said.starts_with(&format!("error: {name}: found ")),
+        "{said}"
+    );
     for expected in expected {
         assert!(said.contains(expected), "{expected} in {said}");
     }
@@ -269,7 +366,14 @@ const A: u32 = 0x2101_0400;
 
 #[test]
 fn what_is_no_program_for_this_machine_is_refused() {
-    refused_link("a.elf", b"\x89PNG\r\n", &["a file that begins with 89 50 4e 47", "expected a 32-bit little-endian ELF file"]);
+    refused_link(
+        "a.elf",
+        b"\x89PNG\r\n",
+        &[
+            "a file that begins with 89 50 4e 47",
+            "expected a 32-bit little-endian ELF file",
+        ],
+    );
     refused_link("a.elf", b"", &["an empty file"]);
     refused_link("b.elf", b"\x7fELF", &["an ELF file of no known class"]);
     let elf = || Elf::new(A, &program(A, 1));
@@ -279,7 +383,11 @@ fn what_is_no_program_for_this_machine_is_refused() {
         elf.bytes()
     };
     let riscv = other(|elf| elf.machine = 243);
-    refused_link("a.elf", &riscv, &["a program for machine RISC-V", "one for an Arm Cortex-M"]);
+    refused_link(
+        "a.elf",
+        &riscv,
+        &["a program for machine RISC-V", "one for an Arm Cortex-M"],
+    );
     let wide = other(|elf| elf.class = 2);
     refused_link("a.elf", &wide, &["a 64-bit ELF file"]);
     let cut = &elf().bytes()[..5000];
@@ -289,11 +397,35 @@ fn what_is_no_program_for_this_machine_is_refused() {
 #[test]
 fn a_program_that_does_not_lie_in_its_slot_is_refused() {
     let at = |address: u32, len: usize| Elf::new(address, &vec![0x11; len]).bytes();
-    refused_link("a.elf", &at(A - 32, 64), &["segment 0 at 0x210103e0..0x21010420", "slot A"]);
-    refused_link("b.elf", &at(A, 64), &["segment 0 at 0x21010400..0x21010440", "slot B", "BISTABLE_SLOT=B"]);
-    refused_link("a.elf", &at(A, 64_520), &["segment 0 at 0x21010400..0x21020008, 8 bytes too long"]);
-    refused_link("a.elf", &at(A + 64, 64), &["the first one at the payload's start 0x21010400"]);
-    refused_link("a.elf", &at(A, 64), &["stack pointer 0x11111111", "(BadStackPointer)"]);
+    refused_link(
+        "a.elf",
+        &at(A - 32, 64),
+        &["segment 0 at 0x210103e0..0x21010420", "slot A"],
+    );
+    refused_link(
+        "b.elf",
+        &at(A, 64),
+        &[
+            "segment 0 at 0x21010400..0x21010440",
+            "slot B",
+            "BISTABLE_SLOT=B",
+        ],
+    );
+    refused_link(
+        "a.elf",
+        &at(A, 64_520),
+        &["segment 0 at 0x21010400..0x21020008, 8 bytes too long"],
+    );
+    refused_link(
+        "a.elf",
+        &at(A + 64, 64),
+        &["the first one at the payload's start 0x21010400"],
+    );
+    refused_link(
+        "a.elf",
+        &at(A, 64),
+        &["stack pointer 0x11111111", "(BadStackPointer)"],
+    );
 }
 
 #[test]
@@ -303,9 +435,16 @@ fn two_links_that_differ_in_more_than_addresses_are_refused_with_the_symbol() {
     bytes[0x123] ^= 1;
     let byte = bytes[0x123];
     let found = format!("byte {byte:#04x} at offset 0x123 of the payload, in `demo::main` + 0x23");
-    refused_link("b.elf", &Elf::new(b, &bytes).bytes(), &[&found, "not deterministic"]);
+    refused_link(
+        "b.elf",
+        &Elf::new(b, &bytes).bytes(),
+        &[&found, "not deterministic"],
+    );
     let longer = Elf::new(b, &[program(b, 1), vec![0; 64]].concat()).bytes();
-    let found = format!("{} bytes to program, expected {PADDED}, as in a.elf", (PROGRAM_LEN + 64).next_multiple_of(32));
+    let found = format!(
+        "{} bytes to program, expected {PADDED}, as in a.elf",
+        (PROGRAM_LEN + 64).next_multiple_of(32)
+    );
     refused_link("b.elf", &longer, &[&found, "not deterministic"]);
 }
 
@@ -315,26 +454,48 @@ fn a_file_that_cannot_be_read_or_written_is_named() {
     bench.link(1);
     let missing = build("v1.img", 1, &["--elf-a", "none.elf", "--elf-b", "b.elf"]);
     let said = bench.fails(&missing.as_strs());
-    assert!(said.starts_with("error: none.elf: cannot read the program: "), "{said}");
+    assert!(
+        said.starts_with("error: none.elf: cannot read the program: "),
+        "{said}"
+    );
     let said = bench.fails(&build("no/v1.img", 1, &[]).as_strs());
-    assert!(said.starts_with("error: no/v1.img.a.elf: cannot write the file: "), "{said}");
+    assert!(
+        said.starts_with("error: no/v1.img.a.elf: cannot write the file: "),
+        "{said}"
+    );
     fs::create_dir(bench.path("v1.img")).unwrap();
     let said = bench.fails(&build("v1.img", 1, &[]).as_strs());
-    assert!(said.starts_with("error: v1.img: cannot write the file: "), "{said}");
+    assert!(
+        said.starts_with("error: v1.img: cannot write the file: "),
+        "{said}"
+    );
     let said = bench.fails(&["image", "sign", "a.elf", "--key", "a.elf"]);
     assert!(said.starts_with("error: a.elf: "), "{said}");
     bench.image(2);
     let said = bench.fails(&["image", "sign", "v2.img", "--key", "layout.toml"]);
-    assert!(said.starts_with("error: layout.toml: found no private key"), "{said}");
+    assert!(
+        said.starts_with("error: layout.toml: found no private key"),
+        "{said}"
+    );
 }
 
 #[test]
 fn what_makes_no_sense_together_is_refused_before_anything_is_read() {
     let bench = Bench::new();
-    let revoke = build("v1.img", 1, &["--security-counter", "3", "--revoke-below", "4"]);
+    let revoke = build(
+        "v1.img",
+        1,
+        &["--security-counter", "3", "--revoke-below", "4"],
+    );
     let said = bench.fails(&revoke.as_strs());
-    assert!(said.contains("--revoke-below: found 4, expected at most the security counter, 3"), "{said}");
+    assert!(
+        said.contains("--revoke-below: found 4, expected at most the security counter, 3"),
+        "{said}"
+    );
     let unknown = build("v1.img", 1, &["--revoke", "nobody"]);
     let said = bench.fails(&unknown.as_strs());
-    assert!(said.contains("--revoke: found `nobody`, expected a key of the ring: dev"), "{said}");
+    assert!(
+        said.contains("--revoke: found `nobody`, expected a key of the ring: dev"),
+        "{said}"
+    );
 }

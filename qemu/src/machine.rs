@@ -114,7 +114,7 @@ const OPEN_WITHIN: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(1);
 
 /// Lines of the log that an error shows.
-const LINES_SHOWN: usize = 20;
+const LINES_SHOWN: usize = 60;
 
 /// A board that runs, until its power is cut or this is dropped.
 #[derive(Debug)]

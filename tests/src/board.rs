@@ -72,8 +72,7 @@ impl Bench {
     /// If it cannot be written.
     #[must_use]
     pub fn with_journal(mut self, snapshot: &Snapshot) -> Self {
-        let formatted =
-            open_journal().format(&mut self.journal, &mut self.watchdog, snapshot);
+        let formatted = open_journal().format(&mut self.journal, &mut self.watchdog, snapshot);
         formatted.expect("a journal that can be formatted");
         self
     }

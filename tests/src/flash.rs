@@ -21,7 +21,8 @@ use crate::random::Random;
 pub struct Flash<const WRITE: usize, const ERASE: usize> {
     reads_as: Vec<u8>,
     programmed: Vec<bool>,
-    unstable: BTreeMap<usize, Wanted>,
+    unstable: BTreeMap<usize, [u8; WRITE]>,
+    misreads: BTreeMap<usize, Misread>,
     unreadable: BTreeSet<usize>,
     dead: BTreeSet<usize>,
     faults: BTreeMap<u64, Fault>,
@@ -111,9 +112,12 @@ impl NorFlashError for Error {
     }
 }
 
-/// What an interrupted operation would have made of a unit.
-#[derive(Clone, Debug)]
-struct Wanted(Vec<u8>);
+/// A read that sees what is not there.
+#[derive(Clone, Copy, Debug)]
+struct Misread {
+    after: u32,
+    flipped: u8,
+}
 
 enum Fate {
     Untouched,
@@ -130,6 +134,7 @@ impl<const WRITE: usize, const ERASE: usize> Flash<WRITE, ERASE> {
             reads_as: vec![0xff; sectors * ERASE],
             programmed: vec![false; sectors * ERASE / WRITE],
             unstable: BTreeMap::new(),
+            misreads: BTreeMap::new(),
             unreadable: BTreeSet::new(),
             dead: BTreeSet::new(),
             faults: BTreeMap::new(),
@@ -159,13 +164,14 @@ impl<const WRITE: usize, const ERASE: usize> Flash<WRITE, ERASE> {
     pub fn power_on(&mut self) {
         self.has_power = true;
         self.faults.clear();
+        self.misreads.clear();
         let Self {
             reads_as,
             unstable,
             random,
             ..
         } = self;
-        for (unit, Wanted(wanted)) in unstable {
+        for (unit, wanted) in unstable {
             let place = &mut reads_as[unit * WRITE..][..WRITE];
             tear(place, wanted, random);
         }
@@ -185,6 +191,12 @@ impl<const WRITE: usize, const ERASE: usize> Flash<WRITE, ERASE> {
     /// Flips one bit at rest.
     pub fn flip(&mut self, offset: usize, bit: u8) {
         self.reads_as[offset] ^= 1 << bit;
+    }
+
+    /// Makes one read of the byte at `offset`, after as many good ones as `after` says, see a bit flipped.
+    pub fn misread(&mut self, offset: usize, bit: u8, after: u32) {
+        let flipped = 1 << bit;
+        self.misreads.insert(offset, Misread { after, flipped });
     }
 
     /// Makes each read of the unit at `offset` fail until it is erased.
@@ -220,12 +232,10 @@ impl<const WRITE: usize, const ERASE: usize> Flash<WRITE, ERASE> {
         let fault = self.begin(sector)?;
         self.counts.erases[sector] += 1;
         let units = sector * ERASE / WRITE..(sector + 1) * ERASE / WRITE;
-        let wanted = |_| vec![0xff; WRITE];
+        let wanted = |_| [0xff; WRITE];
         let Some(fault) = fault else {
-            for unit in units {
-                self.settle(unit, &wanted(unit));
-                self.programmed[unit] = false;
-            }
+            self.programmed[units.clone()].fill(false);
+            self.settle(units, &[0xff; ERASE]);
             return Ok(());
         };
         // Whatever it reads as: nobody may program it before it was erased as a whole.
@@ -244,30 +254,34 @@ impl<const WRITE: usize, const ERASE: usize> Flash<WRITE, ERASE> {
             assert!(!self.programmed[unit], "{at:#x} is programmed twice");
             self.programmed[unit] = true;
         }
-        let wanted = |unit: usize| bytes[(unit - first) * WRITE..][..WRITE].to_vec();
+        let (contents, _) = bytes.as_chunks::<WRITE>();
+        let wanted = |unit: usize| contents[unit - first];
         match fault {
             None => {
-                for unit in units {
-                    self.settle(unit, &wanted(unit));
-                }
+                self.settle(units, bytes);
                 Ok(())
             }
             Some(fault) => self.interrupt(fault, units, wanted),
         }
     }
 
-    /// A unit holds what it should, for good.
-    fn settle(&mut self, unit: usize, bytes: &[u8]) {
-        self.reads_as[unit * WRITE..][..WRITE].copy_from_slice(bytes);
-        self.unstable.remove(&unit);
-        self.unreadable.remove(&unit);
+    /// These units hold what they should, for good.
+    fn settle(&mut self, units: core::ops::Range<usize>, bytes: &[u8]) {
+        self.reads_as[units.start * WRITE..][..bytes.len()].copy_from_slice(bytes);
+        for unit in units {
+            if self.unstable.is_empty() && self.unreadable.is_empty() {
+                break;
+            }
+            self.unstable.remove(&unit);
+            self.unreadable.remove(&unit);
+        }
     }
 
     fn interrupt(
         &mut self,
         fault: Fault,
         units: core::ops::Range<usize>,
-        wanted: impl Fn(usize) -> Vec<u8>,
+        wanted: impl Fn(usize) -> [u8; WRITE],
     ) -> Result<(), Error> {
         let (extent, error) = match fault {
             Fault::Cut(extent) => (extent, Error::Cut),
@@ -296,12 +310,12 @@ impl<const WRITE: usize, const ERASE: usize> Flash<WRITE, ERASE> {
             };
             match fate {
                 Fate::Untouched => {}
-                Fate::Done => self.settle(unit, &wanted(unit)),
+                Fate::Done => self.settle(unit..unit + 1, &wanted(unit)),
                 Fate::Torn => {
                     let wanted = wanted(unit);
                     let place = &mut self.reads_as[unit * WRITE..][..WRITE];
                     tear(place, &wanted, &mut self.random);
-                    self.unstable.insert(unit, Wanted(wanted));
+                    self.unstable.insert(unit, wanted);
                 }
             }
         }
@@ -337,6 +351,12 @@ impl<const WRITE: usize, const ERASE: usize> ReadNorFlash for Flash<WRITE, ERASE
         let there = start..start + bytes.len();
         let held = self.reads_as.get(there.clone()).ok_or(Error::OutOfBounds)?;
         bytes.copy_from_slice(held);
+        for (at, misread) in self.misreads.range_mut(there.clone()) {
+            match misread.after.checked_sub(1) {
+                Some(left) => misread.after = left,
+                None => bytes[at - start] ^= core::mem::take(&mut misread.flipped),
+            }
+        }
         let units = there.start / WRITE..there.end.div_ceil(WRITE);
         match self.unreadable.range(units).next() {
             Some(_) => Err(Error::Unreadable),
@@ -488,6 +508,17 @@ mod tests {
         assert_eq!(flash.erase(64, 128), Err(Error::Failed));
         assert_eq!(read(&mut flash, 64), DATA);
         flash.write(128, &DATA).unwrap();
+    }
+
+    #[test]
+    fn a_misread_happens_once() {
+        let mut flash = flash();
+        flash.write(0, &DATA).unwrap();
+        flash.misread(2, 7, 1);
+        assert_eq!(read(&mut flash, 8), BLANK);
+        assert_eq!(read(&mut flash, 0), DATA);
+        assert_eq!(read(&mut flash, 0), [1, 2, 0x83, 4, 5, 6, 7, 8]);
+        assert_eq!(read(&mut flash, 0), DATA);
     }
 
     #[test]

@@ -54,9 +54,10 @@ pub fn snapshots(states: &[SlotState]) -> impl Iterator<Item = Snapshot> + '_ {
     })
 }
 
-/// The same slots with other things remembered: nothing; a floor and one rejected image; a full list.
+/// The same slots with other things remembered: nothing; a floor and one rejected image; a full list of
+/// them, with the last to be forgotten above and below what was forgotten before.
 #[must_use]
-pub fn with_histories(snapshot: Snapshot) -> [Snapshot; 3] {
+pub fn with_histories(snapshot: Snapshot) -> [Snapshot; 4] {
     let rejected = |numbers: [u8; 4]| {
         numbers.map(|number| {
             (number > 0).then(|| Rejection {
@@ -83,6 +84,14 @@ pub fn with_histories(snapshot: Snapshot) -> [Snapshot; 3] {
             revoked: Revoked(0b110),
             rejected: rejected([8, 2, 7, 9]),
             forgotten: 15,
+            schema: 1,
+            ..snapshot
+        },
+        Snapshot {
+            floor: 9,
+            revoked: Revoked(0b110),
+            rejected: rejected([8, 2, 7, 9]),
+            forgotten: 95,
             schema: 1,
             ..snapshot
         },

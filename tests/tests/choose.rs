@@ -40,10 +40,12 @@ fn left(budget: Budget, reset: ResetReason) -> u8 {
 }
 
 fn the_trial(snapshot: &Snapshot) -> Option<(Slot, Budget)> {
-    Slot::BOTH.into_iter().find_map(|slot| match snapshot.slot(slot) {
-        SlotState::Trial(_, budget) => Some((slot, budget)),
-        _ => None,
-    })
+    Slot::BOTH
+        .into_iter()
+        .find_map(|slot| match snapshot.slot(slot) {
+            SlotState::Trial(_, budget) => Some((slot, budget)),
+            _ => None,
+        })
 }
 
 #[test]
@@ -113,8 +115,8 @@ fn while_the_active_slot_verifies_something_boots() {
 }
 
 /// Every answer, and what is written for it.
-fn settlements() -> impl Iterator<Item = (Snapshot, ResetReason, Against, Candidate, Option<Snapshot>)>
-{
+fn settlements()
+-> impl Iterator<Item = (Snapshot, ResetReason, Against, Candidate, Option<Snapshot>)> {
     answers().filter_map(|(snapshot, reset, against, found)| {
         let candidate = found?;
         let after = settle(&snapshot, against, candidate);
@@ -168,9 +170,15 @@ fn a_trial_is_rejected_only_when_it_has_no_start_left_and_another_image_boots() 
         let context = (snapshot, reset, against, candidate);
         assert_eq!(left(budget, reset), 0, "{context:?}");
         assert_ne!(candidate.slot, slot, "{context:?}");
-        assert!(!against.trials && !against.failed[slot as usize], "{context:?}");
+        assert!(
+            !against.trials && !against.failed[slot as usize],
+            "{context:?}"
+        );
         assert_eq!(after.active, candidate.slot);
-        assert_eq!(after.rejection(image.digest).map(|it| it.reason), Some(reason));
+        assert_eq!(
+            after.rejection(image.digest).map(|it| it.reason),
+            Some(reason)
+        );
         assert_eq!(after.slot(candidate.slot), snapshot.slot(candidate.slot));
         match reason {
             Reason::AttemptsUsedUp => assert_eq!(budget.attempts, 0),

@@ -9,6 +9,10 @@ use bistable_tests::states::{image, slot_states, snapshots, with_histories};
 
 /// What the table says about an event.
 #[derive(PartialEq, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one value at a time, and compared at once"
+)]
 enum Row {
     /// It happens, and this is the state then.
     Becomes(Snapshot),
@@ -45,7 +49,9 @@ fn events() -> Vec<Event> {
                 attempts,
             }));
         }
-        events.extend([Charge::Attempt, Charge::Power].map(|charge| Event::BootTrial { slot, charge }));
+        events.extend(
+            [Charge::Attempt, Charge::Power].map(|charge| Event::BootTrial { slot, charge }),
+        );
         for revokes in [Revoked(0), Revoked(0b1000)] {
             events.extend([0, 7].map(|revoke_below| Event::Confirm {
                 running: slot,
@@ -53,7 +59,11 @@ fn events() -> Vec<Event> {
                 revokes,
             }));
         }
-        for reason in [Reason::AttemptsUsedUp, Reason::OnRequest(3), Reason::CrashLoop] {
+        for reason in [
+            Reason::AttemptsUsedUp,
+            Reason::OnRequest(3),
+            Reason::CrashLoop,
+        ] {
             events.extend([false, true].map(|other_is_acceptable| Event::Reject {
                 slot,
                 reason,
@@ -341,6 +351,9 @@ fn an_event_that_happened_changes_nothing_when_it_happens_again() {
             continue; // each start is charged
         }
         let again = transition(&after, event);
-        assert!(!matches!(again, Ok(Some(_))), "{before:?}\n{event:?}\n{again:?}");
+        assert!(
+            !matches!(again, Ok(Some(_))),
+            "{before:?}\n{event:?}\n{again:?}"
+        );
     }
 }

@@ -265,16 +265,18 @@ impl<'u, P: Platform, const PAGE: usize> Installation<'u, '_, P, PAGE> {
         let chunks_at = self.progress.offset.saturating_add(page.len);
         self.progress.page = Some((bytes.len(), first_chunk));
         let go_on_at = match self.progress.stage {
-            Stage::Writing { first_chunk, .. } => first_chunk,
+            Stage::Writing {
+                first_chunk: from, ..
+            } => from.max(first_chunk),
             Stage::Matching { .. } => self.count_matches()?,
         };
-        let page = self.page().ok_or(Refusal::MalformedPage)?;
-        let (chunks, next) = (page.chunks(), page.next());
-        if go_on_at < chunks.start {
+        if go_on_at < first_chunk {
             // The first sector that is not kept begins before this page: walk there again.
             self.want_first_page();
             return Ok(());
         }
+        let page = self.page().ok_or(Refusal::MalformedPage)?;
+        let (chunks, next) = (page.chunks(), page.next());
         let index = go_on_at.min(chunks.end);
         let skipped = index
             .saturating_sub(chunks.start)

@@ -98,7 +98,8 @@ impl Examination {
 #[must_use]
 pub fn examine(bytes: &[u8], facts: &Facts, conditions: Conditions) -> Examination {
     let flash = facts.product.flash.get(&facts.product.slots_flash);
-    let (write_size, erase_size) = flash.map_or((1, 1), |flash| (flash.write_size, flash.erase_size));
+    let (write_size, erase_size) =
+        flash.map_or((1, 1), |flash| (flash.write_size, flash.erase_size));
     let examiner = Examiner {
         bytes,
         facts,
@@ -188,7 +189,9 @@ impl Examiner<'_> {
         let bootloader = self.conditions.bootloader;
         let rules = Rules {
             ring: &ring,
-            revoked: snapshot.map(|snapshot| snapshot.revoked).unwrap_or_default(),
+            revoked: snapshot
+                .map(|snapshot| snapshot.revoked)
+                .unwrap_or_default(),
             terms: match snapshot {
                 Some(snapshot) => Terms::new(layout, bootloader, snapshot),
                 None => Terms {

@@ -5,7 +5,7 @@
 //!
 //! | file | idea |
 //! | --- | --- |
-//! | [`examine`] | runs the bootloader on a copy, and looks at what it left |
+//! | [`mod@examine`] | runs the bootloader on a copy, and looks at what it left |
 //! | [`board`] | a board in memory |
 //! | [`text`] | what was found, for people |
 //! | [`json`] | the same for programs; the keys are listed there |

@@ -25,7 +25,10 @@ pub fn render(examination: &Examination, facts: &Facts) -> String {
         text.line(&name, said_of(slot, examination, facts));
         text.line("", lies_in(slot, examination));
     }
-    let rejected = examination.snapshot().into_iter().flat_map(|snapshot| snapshot.rejected);
+    let rejected = examination
+        .snapshot()
+        .into_iter()
+        .flat_map(|snapshot| snapshot.rejected);
     for rejection in rejected.flatten() {
         text.line(
             "rejected",
@@ -46,14 +49,26 @@ pub fn render(examination: &Examination, facts: &Facts) -> String {
         Some(boots) => {
             text.line(
                 "boots",
-                format!("{} {} in slot {:?}, {}", boots.version, boots.digest, boots.slot, as_what(boots)),
+                format!(
+                    "{} {} in slot {:?}, {}",
+                    boots.version,
+                    boots.digest,
+                    boots.slot,
+                    as_what(boots)
+                ),
             );
-            text.line("because", format!("the reset is {reset}, and {}", why(boots, examination)));
+            text.line(
+                "because",
+                format!("the reset is {reset}, and {}", why(boots, examination)),
+            );
             if let Some(written) = written(boots, examination) {
                 text.line("writes", written);
             }
         }
-        None => text.line("boots", format!("nothing after {reset}: the device waits in recovery")),
+        None => text.line(
+            "boots",
+            format!("nothing after {reset}: the device waits in recovery"),
+        ),
     }
     text.0
 }
@@ -91,11 +106,18 @@ fn said_of(slot: Slot, examination: &Examination, facts: &Facts) -> String {
     let mut said = words::state(&state).to_owned();
     if let Some(image) = state.image() {
         let origin = words::origin(image.origin);
-        said += &format!(" {}, sequence {}, origin {origin}", image.digest, image.sequence);
+        said += &format!(
+            " {}, sequence {}, origin {origin}",
+            image.digest, image.sequence
+        );
     }
     match state {
         SlotState::Trial(_, budget) => {
-            let started = if budget.booted { "started before" } else { "never started" };
+            let started = if budget.booted {
+                "started before"
+            } else {
+                "never started"
+            };
             let (attempts, power) = (budget.attempts, budget.power);
             said += &format!(", {started}, {attempts} attempts and {power} power-ons left");
         }
@@ -140,10 +162,16 @@ fn why(boots: &Boots, examination: &Examination) -> &'static str {
         .into_iter()
         .any(|slot| matches!(examination.state(slot), Some(SlotState::Trial(..))));
     match (boots.role, &examination.journal) {
-        (_, Opened::Lost) => "the older of the images that verify becomes the active one, a newer one a trial",
+        (_, Opened::Lost) => {
+            "the older of the images that verify becomes the active one, a newer one a trial"
+        }
         (Role::Trial(_), _) => "a trial whose budget for this reset is not used up goes first",
-        (Role::Active, Opened::GaveUp(_)) if trial => "a trial that cannot be recorded does not happen",
-        (Role::Active, _) if trial => "the trial does not verify, or its budget for this reset is used up",
+        (Role::Active, Opened::GaveUp(_)) if trial => {
+            "a trial that cannot be recorded does not happen"
+        }
+        (Role::Active, _) if trial => {
+            "the trial does not verify, or its budget for this reset is used up"
+        }
         (Role::Active, _) => "there is no trial",
         (Role::Other, _) => "the active one does not verify",
         (Role::LastResort, _) => "nothing else verifies",
@@ -166,7 +194,11 @@ fn written(boots: &Boots, examination: &Examination) -> Option<String> {
             _ => format!("{slot:?} {}", words::state(&state)),
         }
     });
-    Some(format!("active {:?}, {}", boots.after.active, slots.join(", ")))
+    Some(format!(
+        "active {:?}, {}",
+        boots.after.active,
+        slots.join(", ")
+    ))
 }
 
 /// Lines of a name and a value.

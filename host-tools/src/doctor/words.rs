@@ -80,10 +80,12 @@ pub const fn reset(reason: ResetReason) -> &'static str {
 /// The reasons that there are.
 pub fn parse_reset(text: &str) -> Result<ResetReason, String> {
     let mut reasons = ResetReason::ALL.into_iter();
-    reasons.find(|reason| reset(*reason) == text).ok_or_else(|| {
-        let names = ResetReason::ALL.map(reset);
-        format!("a reset reason is one of: {}", names.join(", "))
-    })
+    reasons
+        .find(|reason| reset(*reason) == text)
+        .ok_or_else(|| {
+            let names = ResetReason::ALL.map(reset);
+            format!("a reset reason is one of: {}", names.join(", "))
+        })
 }
 
 #[cfg(test)]

@@ -10,10 +10,7 @@ pub const fn advice(refusal: Refusal) -> (&'static str, &'static str) {
             "an image, which begins with a manifest",
             "give a file that `bistable image build` wrote",
         ),
-        Refusal::UnknownFormat => (
-            "format 1",
-            "the image is newer than this tool, or damaged",
-        ),
+        Refusal::UnknownFormat => ("format 1", "the image is newer than this tool, or damaged"),
         Refusal::NonZeroPadding | Refusal::FieldOutOfRange | Refusal::SignaturesOutOfOrder => (
             "a header as the format has it",
             "the file is damaged: copy it, or build it, again",

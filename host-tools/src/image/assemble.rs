@@ -213,10 +213,7 @@ mod tests {
     #[test]
     fn a_chunk_whose_fixups_fit_into_no_page_is_refused() {
         let refused = Chain::new(&pair(2048, |at| at >= 1024), 1024).unwrap_err();
-        assert_eq!(
-            refused.to_string(),
-            "1024 fix-ups in chunk 1 of 1024 bytes"
-        );
+        assert_eq!(refused.to_string(), "1024 fix-ups in chunk 1 of 1024 bytes");
         assert!(Chain::new(&pair(2048, |at| at % 4 == 0), 1024).is_ok());
     }
 }

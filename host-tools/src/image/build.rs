@@ -1,28 +1,23 @@
 //! `bistable image build`: two links of one program, one signed image.
 //!
-//! The image is taken apart and checked again before anything is written, and the same inputs give
-//! the same bytes on every machine. Both programs are kept beside the image, as `<image>.a.elf` and
-//! `<image>.b.elf`: a log or a crash dump is read with them.
+//! Nothing is written before the image was made and read again. Both programs are kept beside the
+//! image, as `<image>.a.elf` and `<image>.b.elf`: a log or a crash dump is read with them.
 
 use std::ffi::OsString;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use bistable_core::digest::Digest;
-use bistable_core::header::{self, Header, MAX_SIGNATURES};
 use bistable_core::keys::KeyId;
 use bistable_core::layout::Slot;
-use bistable_core::manifest::{Fields, MAX_REVOKED, Manifest};
+use bistable_core::manifest::{Fields, MAX_REVOKED};
 use bistable_core::version::Version;
 
 use crate::facts::{Facts, parse_version};
-use crate::image::assemble::Chain;
-use crate::image::cost::instructions_to_verify;
 use crate::image::elf::Link;
-use crate::image::file::ImageFile;
+use crate::image::make::make;
 use crate::image::package::Package;
-use crate::image::pair::Pair;
-use crate::image::signers::Signers;
+use crate::image::summary::summary;
 use crate::keys::SigningKey;
 use crate::{Error, files};
 
@@ -36,7 +31,12 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME", requires = "package")]
     pub bin: Option<String>,
     /// The target triple to build for.
-    #[arg(long, value_name = "TRIPLE", requires = "package", default_value = "thumbv7m-none-eabi")]
+    #[arg(
+        long,
+        value_name = "TRIPLE",
+        requires = "package",
+        default_value = "thumbv7m-none-eabi"
+    )]
     pub target: String,
     /// The Cargo.toml of the package or its workspace.
     #[arg(long, value_name = "FILE", requires = "package")]
@@ -48,10 +48,20 @@ pub struct Arguments {
     #[arg(long, requires = "package", value_delimiter = ',')]
     pub features: Vec<String>,
     /// The program as linked for slot A.
-    #[arg(long, value_name = "ELF", requires = "elf_b", conflicts_with = "package")]
+    #[arg(
+        long,
+        value_name = "ELF",
+        requires = "elf_b",
+        conflicts_with = "package"
+    )]
     pub elf_a: Option<PathBuf>,
     /// The program as linked for slot B.
-    #[arg(long, value_name = "ELF", requires = "elf_a", conflicts_with = "package")]
+    #[arg(
+        long,
+        value_name = "ELF",
+        requires = "elf_a",
+        conflicts_with = "package"
+    )]
     pub elf_b: Option<PathBuf>,
 
     /// The product's layout.toml.
@@ -99,15 +109,6 @@ pub struct Arguments {
     pub keys: Vec<PathBuf>,
 }
 
-/// An image, made and checked.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Built {
-    /// The whole file.
-    pub bytes: Vec<u8>,
-    /// The same, taken apart.
-    pub image: ImageFile,
-}
-
 /// Runs the command.
 ///
 /// # Errors
@@ -121,7 +122,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
         Link::parse(&a.0, &a.1, &facts.product, facts.entry(), Slot::A)?,
         Link::parse(&b.0, &b.1, &facts.product, facts.entry(), Slot::B)?,
     ];
-    let built = build(&facts, links, fields, &keys)?;
+    let built = make(&facts, links, fields, &keys)?;
     let kept = ["a", "b"].map(|slot| kept_beside(&arguments.out, slot));
     let [kept_a, kept_b] = kept.clone();
     files::write_together(&[
@@ -133,65 +134,6 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let [kept_a, kept_b] = kept;
     println!("programs  {}, {}", kept_a.display(), kept_b.display());
     Ok(())
-}
-
-/// Makes an image of two links. Of `fields`, what the links and the layout say is filled in here.
-///
-/// # Errors
-/// The links differ in more than addresses, or the manifest's format does not allow it.
-pub fn build(
-    facts: &Facts,
-    links: [Link; 2],
-    fields: Fields,
-    keys: &[SigningKey],
-) -> Result<Built, Error> {
-    let [a, b] = links;
-    let path = b.path.clone();
-    let pair = Pair::new(a, b)?;
-    let layout = &facts.product.layout;
-    let chain = Chain::new(&pair, layout.chunk_size).map_err(|refused| {
-        Error::unexpected(
-            &path,
-            refused,
-            "fewer, so that a page holds them",
-            "make slots.chunk_size larger in the layout: pages grow with it",
-        )
-    })?;
-    let first = chain.first();
-    let manifest = Manifest::new(&Fields {
-        vendor_id: layout.vendor_id,
-        class_id: layout.class_id,
-        layout: layout.digest,
-        payload_len: pair.payload(Slot::A).len() as u32,
-        payload: pair.digests(),
-        chunk_size: layout.chunk_size,
-        first_page_len: first.len,
-        first_page: first.digest,
-        ..fields
-    });
-    let impossible = |found: String| {
-        Error::unexpected(&path, found, "a sound image", "please report this: it is a mistake of the tool")
-    };
-    let manifest = manifest.map_err(|refusal| impossible(format!("a manifest refused as {refusal:?}")))?;
-    let mut signatures: Vec<_> = keys.iter().map(|key| key.sign(&manifest)).collect();
-    let header = header::assemble(&manifest, &mut signatures).map_err(|_| {
-        Error::argument(
-            "--key",
-            format!("{} keys, or one of them twice", keys.len()),
-            format!("at most {MAX_SIGNATURES}, each once"),
-            "leave out what is too much",
-        )
-    })?;
-    let bytes = chain.file(&header, &pair);
-    // Nothing is written that would not be read again as what it was made of.
-    let image = ImageFile::parse(&bytes).map_err(|defect| impossible(defect.to_string()))?;
-    let same = Slot::BOTH
-        .into_iter()
-        .all(|slot| image.payload(slot) == pair.payload(slot));
-    match same {
-        true => Ok(Built { bytes, image }),
-        false => Err(impossible("another payload than that of the links".into())),
-    }
 }
 
 type Elf = (PathBuf, Vec<u8>);
@@ -211,7 +153,9 @@ fn programs(arguments: &Arguments) -> Result<[Elf; 2], Error> {
         profile: arguments.profile.clone(),
         features: arguments.features.clone(),
     };
-    Ok(package.build()?.map(|program| (program.path, program.bytes)))
+    Ok(package
+        .build()?
+        .map(|program| (program.path, program.bytes)))
 }
 
 /// What the arguments say, with the layout's defaults.
@@ -220,7 +164,10 @@ fn fields(arguments: &Arguments, facts: &Facts) -> Result<Fields, Error> {
         return Err(Error::argument(
             "--revoke-below",
             arguments.revoke_below,
-            format!("at most the security counter, {}", arguments.security_counter),
+            format!(
+                "at most the security counter, {}",
+                arguments.security_counter
+            ),
             "otherwise the image would revoke itself",
         ));
     }
@@ -234,7 +181,9 @@ fn fields(arguments: &Arguments, facts: &Facts) -> Result<Fields, Error> {
         security_counter: arguments.security_counter,
         revoke_below: arguments.revoke_below,
         trial_attempts: arguments.attempts.unwrap_or(facts.product.trial.attempts),
-        trial_seconds: arguments.trial_seconds.unwrap_or(facts.product.trial.seconds),
+        trial_seconds: arguments
+            .trial_seconds
+            .unwrap_or(facts.product.trial.seconds),
         schemas: (*arguments.schemas.start(), *arguments.schemas.end()),
         oldest_bootloader: arguments.oldest_bootloader,
         sbom: digest_of(&arguments.sbom, "read the bill of materials")?,
@@ -318,44 +267,6 @@ fn parse_schemas(text: &str) -> Result<RangeInclusive<u16>, String> {
     }
 }
 
-fn summary(path: &Path, built: &Built, facts: &Facts) -> String {
-    let image = &built.image;
-    let manifest = image.manifest();
-    let layout = &facts.product.layout;
-    let used = u64::from(layout.payload_offset) + u64::from(manifest.payload_len());
-    let size = u64::from(layout.slot_size);
-    let header = Header::new_checked(image.header());
-    let signed = header.map_or_else(|_| String::new(), |header| Signers::of(&header, facts).to_string());
-    let instructions = instructions_to_verify(manifest, &facts.key_ring());
-    format!(
-        "image     {} ({} bytes)\n\
-         name      {}\n\
-         version   {}, sequence {}, security counter {}\n\
-         slot      {:.1} % used, {} bytes headroom\n\
-         fix-ups   {} bytes differ between the slots\n\
-         pages     {} bytes in {} pages, {:.1} % of the file\n\
-         boot      about {:.1} million instructions to verify\n\
-         signed    {signed}\n",
-        path.display(),
-        built.bytes.len(),
-        manifest.digest(),
-        manifest.version(),
-        manifest.sequence(),
-        manifest.security_counter(),
-        percent(used, size),
-        size.saturating_sub(used),
-        image.fixups(),
-        image.pages_len(),
-        image.pages().len(),
-        percent(image.pages_len() as u64, built.bytes.len() as u64),
-        instructions as f64 / 1e6,
-    )
-}
-
-fn percent(part: u64, whole: u64) -> f64 {
-    part as f64 * 100.0 / whole as f64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -371,6 +282,9 @@ mod tests {
 
     #[test]
     fn programs_are_kept_under_the_whole_name_of_the_image() {
-        assert_eq!(kept_beside(Path::new("o/v1.img"), "a"), Path::new("o/v1.img.a.elf"));
+        assert_eq!(
+            kept_beside(Path::new("o/v1.img"), "a"),
+            Path::new("o/v1.img.a.elf")
+        );
     }
 }

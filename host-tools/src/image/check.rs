@@ -90,19 +90,39 @@ pub fn check(
         defect,
     })?;
     let manifest = image.manifest();
-    pass("pages", format!("{} of together {} bytes", image.pages().len(), image.pages_len()));
+    pass(
+        "pages",
+        format!(
+            "{} of together {} bytes",
+            image.pages().len(),
+            image.pages_len()
+        ),
+    );
     pass(
         "chunks",
-        format!("{} in both slots, {} fix-ups", manifest.chunks(), image.fixups()),
+        format!(
+            "{} in both slots, {} fix-ups",
+            manifest.chunks(),
+            image.fixups()
+        ),
     );
-    pass("length", format!("{} bytes, nothing behind them", bytes.len()));
+    pass(
+        "length",
+        format!("{} bytes, nothing behind them", bytes.len()),
+    );
 
     for (slot, check) in [(Slot::A, "slot A"), (Slot::B, "slot B")] {
         boots(&image, facts, bootloader, slot).map_err(|refusal| Failed {
             check,
             defect: Defect::refused(format!("the image in slot {slot:?}"), HEADER_LEN, refusal),
         })?;
-        pass(check, format!("boots: payload {} and its vector table", manifest.payload(slot)));
+        pass(
+            check,
+            format!(
+                "boots: payload {} and its vector table",
+                manifest.payload(slot)
+            ),
+        );
     }
     Ok(image)
 }
@@ -126,11 +146,7 @@ fn part_of(defect: &Defect) -> &'static str {
     }
 }
 
-fn installable(
-    facts: &Facts,
-    image: &Authentic<'_>,
-    bootloader: Version,
-) -> Result<(), Refusal> {
+fn installable(facts: &Facts, image: &Authentic<'_>, bootloader: Version) -> Result<(), Refusal> {
     let layout = &facts.product.layout;
     let older = Image {
         digest: Digest::NONE,
@@ -150,16 +166,15 @@ fn installable(
 }
 
 /// Puts the image into a slot of an otherwise erased flash and verifies it there as at each boot.
-fn boots(
-    image: &ImageFile,
-    facts: &Facts,
-    bootloader: Version,
-    slot: Slot,
-) -> Result<(), Refusal> {
+fn boots(image: &ImageFile, facts: &Facts, bootloader: Version, slot: Slot) -> Result<(), Refusal> {
     let layout = &facts.product.layout;
-    let end = layout.slots.map(|slot| slot.offset.saturating_add(layout.slot_size));
+    let end = layout
+        .slots
+        .map(|slot| slot.offset.saturating_add(layout.slot_size));
     let mut bytes = vec![ERASED; end.into_iter().max().unwrap_or_default() as usize];
-    image.install(&mut bytes, layout, slot).ok_or(Refusal::TooLarge)?;
+    image
+        .install(&mut bytes, layout, slot)
+        .ok_or(Refusal::TooLarge)?;
     let ring = facts.key_ring();
     let rules = Rules {
         ring: &ring,

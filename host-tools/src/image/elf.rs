@@ -52,7 +52,12 @@ impl Segment<'_> {
     }
 
     fn place(&self) -> String {
-        format!("segment {} at {:#x}..{:#x}", self.number, self.address, self.end())
+        format!(
+            "segment {} at {:#x}..{:#x}",
+            self.number,
+            self.address,
+            self.end()
+        )
     }
 }
 
@@ -131,7 +136,11 @@ fn header<'d>(path: &Path, bytes: &'d [u8]) -> Result<&'d FileHeader32<LittleEnd
         )
     };
     if !bytes.starts_with(&elf::ELFMAG) {
-        let first: Vec<_> = bytes.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        let first: Vec<_> = bytes
+            .iter()
+            .take(4)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         return Err(refuse(match first.is_empty() {
             true => "an empty file".into(),
             false => format!("a file that begins with {}", first.join(" ")),
@@ -143,10 +152,13 @@ fn header<'d>(path: &Path, bytes: &'d [u8]) -> Result<&'d FileHeader32<LittleEnd
         (_, Some(&elf::ELFDATA2MSB)) => return Err(refuse("a big-endian ELF file".into())),
         _ => return Err(refuse("an ELF file of no known class".into())),
     }
-    let header = FileHeader32::parse(bytes).map_err(|error| refuse(format!("a broken ELF file ({error})")))?;
+    let header = FileHeader32::parse(bytes)
+        .map_err(|error| refuse(format!("a broken ELF file ({error})")))?;
     match header.e_type.get(LittleEndian) {
         elf::ET_EXEC => Ok(header),
-        other => Err(refuse(format!("an ELF file of type {other}, which is not linked to run"))),
+        other => Err(refuse(format!(
+            "an ELF file of type {other}, which is not linked to run"
+        ))),
     }
 }
 
@@ -178,9 +190,8 @@ fn segments<'d>(
     bytes: &'d [u8],
     header: &FileHeader32<LittleEndian>,
 ) -> Result<Vec<Segment<'d>>, Error> {
-    let broken = |found: String| {
-        Error::unexpected(path, found, "whole segments", "link the program again")
-    };
+    let broken =
+        |found: String| Error::unexpected(path, found, "whole segments", "link the program again");
     let headers = header
         .program_headers(LittleEndian, bytes)
         .map_err(|error| broken(format!("a broken table of segments ({error})")))?;
@@ -219,13 +230,23 @@ fn flatten(
         format!("link it with {variable}={slot:?} and the memory.x of this layout");
     let Some(first) = segments.first() else {
         let expected = "a segment to program";
-        return Err(Error::unexpected(path, "no loadable bytes", expected, linked_elsewhere));
+        return Err(Error::unexpected(
+            path,
+            "no loadable bytes",
+            expected,
+            linked_elsewhere,
+        ));
     };
     let mut payload = Vec::new();
     for segment in segments {
         if segment.address < start || u64::from(segment.address) >= end {
             let expected = format!("it to lie in the payload {room}");
-            return Err(Error::unexpected(path, segment.place(), expected, linked_elsewhere));
+            return Err(Error::unexpected(
+                path,
+                segment.place(),
+                expected,
+                linked_elsewhere,
+            ));
         }
         let offset = (segment.address - start) as usize;
         if segment.end() > end {
@@ -239,14 +260,24 @@ fn flatten(
         }
         if offset < payload.len() {
             let expected = "segments that do not overlap";
-            return Err(Error::unexpected(path, segment.place(), expected, linked_elsewhere));
+            return Err(Error::unexpected(
+                path,
+                segment.place(),
+                expected,
+                linked_elsewhere,
+            ));
         }
         payload.resize(offset, ERASED);
         payload.extend_from_slice(segment.data);
     }
     if first.address != start {
         let expected = format!("the first one at the payload's start {start:#x}");
-        return Err(Error::unexpected(path, first.place(), expected, linked_elsewhere));
+        return Err(Error::unexpected(
+            path,
+            first.place(),
+            expected,
+            linked_elsewhere,
+        ));
     }
     let padded = payload.len().next_multiple_of(PAYLOAD_UNIT);
     if padded > capacity {
@@ -254,7 +285,10 @@ fn flatten(
             path,
             format!("a payload of {} bytes, padded to {padded}", payload.len()),
             format!("at most {capacity}, the room in slot {slot:?}"),
-            format!("it is {} bytes too long: make the program smaller", padded - capacity),
+            format!(
+                "it is {} bytes too long: make the program smaller",
+                padded - capacity
+            ),
         ));
     }
     payload.resize(padded, ERASED);

@@ -260,13 +260,22 @@ impl fmt::Display for Defect {
         match self.wrong {
             Wrong::Refused(refusal) => {
                 let code = refusal.code();
-                write!(formatter, "{part} at offset {offset:#x}, refused as {refusal:?} ({code})")
+                write!(
+                    formatter,
+                    "{part} at offset {offset:#x}, refused as {refusal:?} ({code})"
+                )
             }
             Wrong::Truncated(_) => {
-                write!(formatter, "the end of the file within {part}, which begins at offset {offset:#x}")
+                write!(
+                    formatter,
+                    "the end of the file within {part}, which begins at offset {offset:#x}"
+                )
             }
             Wrong::Trailing(bytes) => {
-                write!(formatter, "{bytes} trailing bytes at offset {offset:#x}, behind the last chunk")
+                write!(
+                    formatter,
+                    "{bytes} trailing bytes at offset {offset:#x}, behind the last chunk"
+                )
             }
         }
     }

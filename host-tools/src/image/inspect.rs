@@ -59,7 +59,8 @@ fn manifest(text: &mut Text, manifest: &Manifest, facts: Option<&Facts>) {
         (Some(_), true) => " (this layout's)",
         (Some(_), false) => " (NOT this layout's)",
     };
-    let is = |check: &dyn Fn(&bistable_layout::Product) -> bool| of_layout(product.is_some_and(check));
+    let is =
+        |check: &dyn Fn(&bistable_layout::Product) -> bool| of_layout(product.is_some_and(check));
     text.line(
         "vendor id",
         format!(
@@ -78,7 +79,11 @@ fn manifest(text: &mut Text, manifest: &Manifest, facts: Option<&Facts>) {
     );
     text.line(
         "layout",
-        format!("{}{}", fields.layout, is(&|product| product.layout.digest == fields.layout)),
+        format!(
+            "{}{}",
+            fields.layout,
+            is(&|product| product.layout.digest == fields.layout)
+        ),
     );
     text.line("version", fields.version);
     text.line("sequence", fields.sequence);
@@ -89,8 +94,18 @@ fn manifest(text: &mut Text, manifest: &Manifest, facts: Option<&Facts>) {
     for slot in Slot::BOTH {
         text.line(&format!("payload in {slot:?}"), manifest.payload(slot));
     }
-    text.line("position-free", if manifest.is_position_free() { "yes" } else { "no" });
-    text.line("chunks", format!("{} of {} bytes", manifest.chunks(), fields.chunk_size));
+    text.line(
+        "position-free",
+        if manifest.is_position_free() {
+            "yes"
+        } else {
+            "no"
+        },
+    );
+    text.line(
+        "chunks",
+        format!("{} of {} bytes", manifest.chunks(), fields.chunk_size),
+    );
     text.line("trial attempts", fields.trial_attempts);
     text.line("trial time", format!("{} s", fields.trial_seconds));
     let (first, last) = fields.schemas;
@@ -101,12 +116,12 @@ fn manifest(text: &mut Text, manifest: &Manifest, facts: Option<&Facts>) {
 }
 
 fn revoked(manifest: &Manifest, facts: Option<&Facts>) -> String {
-    let keys = manifest.revoked().map(|id| {
-        match facts.and_then(|facts| facts.key_name(id)) {
+    let keys = manifest
+        .revoked()
+        .map(|id| match facts.and_then(|facts| facts.key_name(id)) {
             Some(name) => format!("{id} ({name})"),
             None => id.to_string(),
-        }
-    });
+        });
     let keys: Vec<_> = keys.collect();
     match keys.as_slice() {
         [] => "none".into(),
@@ -120,7 +135,10 @@ fn signatures(text: &mut Text, image: &ImageFile, facts: Option<&Facts>) {
     };
     let Some(facts) = facts else {
         for signature in header.signatures() {
-            text.line("signature", format!("by {}, not checked without --layout", signature.key));
+            text.line(
+                "signature",
+                format!("by {}, not checked without --layout", signature.key),
+            );
         }
         return;
     };

@@ -3,15 +3,16 @@
 //! | file | idea |
 //! | --- | --- |
 //! | [`build`] | `image build`: two links, one signed image |
+//! | [`make`] | the same without files: links and fields in, a checked image out |
 //! | [`package`] | cargo, called once for each slot |
 //! | [`elf`] | a linked program, flattened to the bytes that lie in a slot |
 //! | [`pair`] | two links of one program: what differs must be addresses |
 //! | [`assemble`] | payload and fix-ups into pages and a file |
-//! | [`file`] | a whole image file, taken apart and checked against itself |
+//! | [`mod@file`] | a whole image file, taken apart and checked against itself |
 //! | [`check`] | all that a device checks, by the device's own functions |
 //! | [`signers`] | who signed an image, and whether that is enough |
 //! | [`advice`] | what to do about a refusal |
-//! | [`cost`] | what an image costs at boot |
+//! | [`cost`], [`summary`] | what an image costs at boot, and what is said of a new one |
 //! | [`sign`], [`inspect`], [`verify`] | the other commands |
 
 pub mod advice;
@@ -22,10 +23,12 @@ pub mod cost;
 pub mod elf;
 pub mod file;
 pub mod inspect;
+pub mod make;
 pub mod package;
 pub mod pair;
 pub mod sign;
 pub mod signers;
+pub mod summary;
 pub mod verify;
 
 use clap::Subcommand;

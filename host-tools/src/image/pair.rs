@@ -208,7 +208,11 @@ mod tests {
                     [[0xBF, 0x00].as_slice(), &low, &high].concat()
                 };
                 let (a, b) = (link(address), link(moved));
-                assert_eq!(first_unexplained(&a, &b, distance), None, "{address:#x} {distance:#x}");
+                assert_eq!(
+                    first_unexplained(&a, &b, distance),
+                    None,
+                    "{address:#x} {distance:#x}"
+                );
             }
         }
     }
@@ -216,9 +220,18 @@ mod tests {
     #[test]
     fn another_register_or_another_distance_is_not_an_address() {
         let a = wide_move(true, 1, 0x2102);
-        assert_eq!(first_unexplained(&a, &wide_move(true, 2, 0x210A), DISTANCE), Some(2));
-        assert_eq!(first_unexplained(&a, &wide_move(true, 1, 0x210B), DISTANCE), Some(2));
-        assert_eq!(first_unexplained(&a, &wide_move(false, 1, 0x210A), DISTANCE), Some(0));
+        assert_eq!(
+            first_unexplained(&a, &wide_move(true, 2, 0x210A), DISTANCE),
+            Some(2)
+        );
+        assert_eq!(
+            first_unexplained(&a, &wide_move(true, 1, 0x210B), DISTANCE),
+            Some(2)
+        );
+        assert_eq!(
+            first_unexplained(&a, &wide_move(false, 1, 0x210A), DISTANCE),
+            Some(0)
+        );
     }
 
     #[test]

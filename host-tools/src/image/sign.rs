@@ -46,7 +46,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
             CannotAdd::TooMany => format!("{MAX_SIGNATURES} signatures already"),
         };
         let expected = format!("room for one by {}, at most {MAX_SIGNATURES}", key.id());
-        Error::unexpected(path, found, expected, "sign with another key, or build it again")
+        Error::unexpected(
+            path,
+            found,
+            expected,
+            "sign with another key, or build it again",
+        )
     })?;
     let rest = bytes.get(HEADER_LEN..).unwrap_or_default();
     let bytes = [signed.as_slice(), rest].concat();

@@ -64,7 +64,14 @@ impl Signers {
         Self {
             signatures,
             release: (release, facts.ring.release_threshold),
-            root: (root, if revokes { facts.ring.root_threshold } else { 0 }),
+            root: (
+                root,
+                if revokes {
+                    facts.ring.root_threshold
+                } else {
+                    0
+                },
+            ),
         }
     }
 }

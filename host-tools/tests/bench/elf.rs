@@ -5,19 +5,19 @@ const PROGRAM_HEADER: usize = 32;
 const SECTION_HEADER: usize = 40;
 
 /// What goes into the file; each test changes what it is about.
-pub struct Elf {
+pub(crate) struct Elf {
     /// `e_machine`: 40 is Arm.
-    pub machine: u16,
+    pub(crate) machine: u16,
     /// `EI_CLASS`: 1 is 32-bit.
-    pub class: u8,
+    pub(crate) class: u8,
     /// Physical address and bytes.
-    pub segments: Vec<(u32, Vec<u8>)>,
+    pub(crate) segments: Vec<(u32, Vec<u8>)>,
     /// Name, address and size of functions.
-    pub symbols: Vec<(&'static str, u32, u32)>,
+    pub(crate) symbols: Vec<(&'static str, u32, u32)>,
 }
 
 impl Elf {
-    pub fn new(address: u32, bytes: &[u8]) -> Self {
+    pub(crate) fn new(address: u32, bytes: &[u8]) -> Self {
         Self {
             machine: 40,
             class: 1,
@@ -26,7 +26,7 @@ impl Elf {
         }
     }
 
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let table = HEADER + PROGRAM_HEADER * self.segments.len();
         let mut contents = Vec::new();
         let mut programs = Vec::new();
@@ -59,7 +59,14 @@ impl Elf {
             file.extend_from_slice(&u32::to_le_bytes(word));
         }
         let count = self.segments.len();
-        for half in [HEADER, PROGRAM_HEADER, count, SECTION_HEADER, sections.len(), 2] {
+        for half in [
+            HEADER,
+            PROGRAM_HEADER,
+            count,
+            SECTION_HEADER,
+            sections.len(),
+            2,
+        ] {
             file.extend_from_slice(&(half as u16).to_le_bytes());
         }
         file.extend([programs, contents, symbols, names].concat());

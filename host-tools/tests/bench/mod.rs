@@ -1,7 +1,7 @@
 //! A bench: a directory with a product, its keys and programs, and the command `bistable`.
 #![allow(dead_code, reason = "each test uses its part of it")]
 
-pub mod elf;
+pub(crate) mod elf;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -66,15 +66,15 @@ ring = "ring.toml"
 "#;
 
 /// How much longer a program is than its vector table, in bytes.
-pub const PROGRAM_LEN: usize = 20_000;
+pub(crate) const PROGRAM_LEN: usize = 20_000;
 
-pub struct Bench {
+pub(crate) struct Bench {
     directory: tempfile::TempDir,
 }
 
 impl Bench {
     /// With one development key, `dev`.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let bench = Self { directory };
         fs::write(bench.layout(), LAYOUT).unwrap();
@@ -82,43 +82,51 @@ impl Bench {
         bench
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    pub fn layout(&self) -> PathBuf {
+    pub(crate) fn layout(&self) -> PathBuf {
         self.path("layout.toml")
     }
 
-    pub fn facts(&self) -> Facts {
+    pub(crate) fn facts(&self) -> Facts {
         Facts::read(&self.layout()).unwrap()
     }
 
     /// Changes the layout.
-    pub fn edit_layout(&self, from: &str, to: &str) {
+    pub(crate) fn edit_layout(&self, from: &str, to: &str) {
         self.edit("layout.toml", from, to);
     }
 
-    pub fn edit(&self, file: &str, from: &str, to: &str) {
+    pub(crate) fn edit(&self, file: &str, from: &str, to: &str) {
         let text = fs::read_to_string(self.path(file)).unwrap();
         assert!(text.contains(from), "{from}");
         fs::write(self.path(file), text.replace(from, to)).unwrap();
     }
 
     /// Makes a key of this product, `<name>.pem`.
-    pub fn make_key(&self, name: &str) {
-        let arguments = ["key", "new", "--ring", "ring.toml", "--development", "--name", name];
+    pub(crate) fn make_key(&self, name: &str) {
+        let arguments = [
+            "key",
+            "new",
+            "--ring",
+            "ring.toml",
+            "--development",
+            "--name",
+            name,
+        ];
         self.succeeds(&arguments);
     }
 
     /// Makes a key of nobody, `stranger.pem`.
-    pub fn make_stranger(&self) {
+    pub(crate) fn make_stranger(&self) {
         let arguments = ["key", "new", "--ring", "other.toml", "--name", "stranger"];
         self.succeeds(&arguments);
     }
 
     /// Runs the command in the bench's directory.
-    pub fn bistable(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn bistable(&self, arguments: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_bistable"))
             .args(arguments)
             .current_dir(self.directory.path())
@@ -127,7 +135,7 @@ impl Bench {
     }
 
     /// Runs the command, and returns what it printed.
-    pub fn succeeds(&self, arguments: &[&str]) -> String {
+    pub(crate) fn succeeds(&self, arguments: &[&str]) -> String {
         let output = self.bistable(arguments);
         let error = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.success(), "{arguments:?}: {error}");
@@ -136,7 +144,7 @@ impl Bench {
 
     /// Runs a command that must fail as commands do: exit status 1, one line on standard error, no
     /// file made, changed or left behind. Returns that line.
-    pub fn fails(&self, arguments: &[&str]) -> String {
+    pub(crate) fn fails(&self, arguments: &[&str]) -> String {
         let before = self.files();
         let output = self.bistable(arguments);
         let error = String::from_utf8(output.stderr).unwrap();
@@ -162,7 +170,7 @@ impl Bench {
     }
 
     /// Writes both links of a program: `a.elf` and `b.elf`.
-    pub fn link(&self, seed: u8) {
+    pub(crate) fn link(&self, seed: u8) {
         for (slot, name) in [(Slot::A, "a.elf"), (Slot::B, "b.elf")] {
             let base = self.facts().product.layout.payload_address(slot);
             let bytes = elf::Elf::new(base, &program(base, seed)).bytes();
@@ -171,11 +179,11 @@ impl Bench {
     }
 
     /// Makes an image of a program of its own, signed by `dev`: `v<sequence>.img`.
-    pub fn image(&self, sequence: u8) -> PathBuf {
+    pub(crate) fn image(&self, sequence: u8) -> PathBuf {
         self.image_with(sequence, &[])
     }
 
-    pub fn image_with(&self, sequence: u8, more: &[&str]) -> PathBuf {
+    pub(crate) fn image_with(&self, sequence: u8, more: &[&str]) -> PathBuf {
         self.link(sequence);
         let name = format!("v{sequence}.img");
         self.succeeds(&build(&name, sequence, &[&["--key", "dev.pem"], more].concat()).as_strs());
@@ -184,16 +192,16 @@ impl Bench {
 }
 
 /// Arguments that were put together.
-pub struct Arguments(Vec<String>);
+pub(crate) struct Arguments(Vec<String>);
 
 impl Arguments {
-    pub fn as_strs(&self) -> Vec<&str> {
+    pub(crate) fn as_strs(&self) -> Vec<&str> {
         self.0.iter().map(String::as_str).collect()
     }
 }
 
 /// `image build` of `a.elf` and `b.elf`.
-pub fn build(out: &str, sequence: u8, more: &[&str]) -> Arguments {
+pub(crate) fn build(out: &str, sequence: u8, more: &[&str]) -> Arguments {
     let version = format!("1.{sequence}.0");
     let sequence = sequence.to_string();
     let mut arguments = vec!["image", "build", "--layout", "layout.toml", "--out", out];
@@ -209,7 +217,7 @@ pub fn build(out: &str, sequence: u8, more: &[&str]) -> Arguments {
 }
 
 /// A vector table and bytes that are not code, with an address among them here and there.
-pub fn program(base: u32, seed: u8) -> Vec<u8> {
+pub(crate) fn program(base: u32, seed: u8) -> Vec<u8> {
     let mut bytes: Vec<u8> = (0..PROGRAM_LEN).map(|at| (at * 7) as u8 ^ seed).collect();
     let mut put = |at: usize, word: u32| {
         bytes[at..at + 4].copy_from_slice(&word.to_le_bytes());
@@ -223,6 +231,6 @@ pub fn program(base: u32, seed: u8) -> Vec<u8> {
 }
 
 /// The bytes of a file.
-pub fn read(path: &Path) -> Vec<u8> {
+pub(crate) fn read(path: &Path) -> Vec<u8> {
     fs::read(path).unwrap()
 }

@@ -26,7 +26,7 @@ pub(super) fn corruption(world: &mut World, planted: bool) -> Result<()> {
     device.switch_off();
     let journal = world.journal()?;
     observed("journal", journal.to_string());
-    journal.ensure(Slot::B, "Confirmed", &v6, true)?;
+    journal.ensure(Slot::B, "confirmed", &v6, true)?;
     let boots = journal.boots.as_ref().map(|boots| boots.slot.as_str());
     ensure!(
         boots == Some("A"),
@@ -41,6 +41,6 @@ pub(super) fn corruption(world: &mut World, planted: bool) -> Result<()> {
     device.switch_off();
     let journal = world.journal()?;
     observed("journal", journal.to_string());
-    journal.ensure(Slot::A, "Confirmed", &v5, false)?;
-    journal.ensure(Slot::B, "Confirmed", &v7, true)
+    journal.ensure(Slot::A, "confirmed", &v5, false)?;
+    journal.ensure(Slot::B, "confirmed", &v7, true)
 }

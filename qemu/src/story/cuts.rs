@@ -71,8 +71,8 @@ pub(super) fn power_cuts(world: &mut World, planted: bool) -> Result<()> {
     device.switch_off();
     let journal = world.journal()?;
     observed("journal", journal.to_string());
-    journal.ensure(Slot::B, "Confirmed", &v6, true)?;
-    journal.ensure(Slot::A, "Confirmed", &v5, false)?;
+    journal.ensure(Slot::B, "confirmed", &v6, true)?;
+    journal.ensure(Slot::A, "confirmed", &v5, false)?;
     ensure!(world.slot_bytes(Slot::A)? == slot_a, "slot A has changed");
     losses.ensure_bounded(world)
 }
@@ -170,8 +170,14 @@ struct Losses {
     content: Vec<u8>,
     /// Sectors that this update has erased before.
     known: BTreeSet<usize>,
-    /// For each cut: erases that it cost, and the sectors with what they held before.
-    costs: Vec<(u32, Vec<(usize, Vec<u8>)>)>,
+    costs: Vec<Cost>,
+}
+
+/// What one cut cost.
+struct Cost {
+    erases: u32,
+    /// The sectors that were erased again, with what they held before.
+    lost: Vec<(usize, Vec<u8>)>,
 }
 
 impl Losses {
@@ -208,7 +214,7 @@ impl Losses {
                 lost.push((sector, self.content[sector * size..][..size].to_vec()));
             }
         }
-        self.costs.push((cost, lost));
+        self.costs.push(Cost { erases: cost, lost });
         self.erases = erases;
         self.content = world.slot_bytes(Slot::B)?;
         Ok(())
@@ -220,13 +226,13 @@ impl Losses {
         let done = world.slot_bytes(Slot::B)?;
         let size = SECTOR_SIZE as usize;
         let mut most = (0, 0);
-        for (cost, lost) in &self.costs {
+        for Cost { erases, lost } in &self.costs {
             let good = lost
                 .iter()
                 .filter(|(sector, content)| done[sector * size..][..size] == **content);
-            most = (most.0.max(*cost), most.1.max(good.count()));
+            most = (most.0.max(*erases), most.1.max(good.count()));
         }
-        let all: u32 = self.costs.iter().map(|(cost, _)| cost).sum();
+        let all: u32 = self.costs.iter().map(|cost| cost.erases).sum();
         observed(
             "flash",
             format!(

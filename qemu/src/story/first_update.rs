@@ -15,7 +15,7 @@ use super::world::World;
 use crate::FlashFile;
 
 /// The most that the bootloader may take, logging off, in bytes.
-const TEXT_LIMIT: u64 = 24 * 1024;
+const TEXT_LIMIT: u64 = 64 * 1024;
 
 /// Step 1.
 pub(super) fn factory(world: &mut World, planted: bool) -> Result<()> {
@@ -56,7 +56,7 @@ pub(super) fn factory(world: &mut World, planted: bool) -> Result<()> {
     device.switch_off();
     let journal = world.journal()?;
     observed("journal", journal.to_string());
-    journal.ensure(Slot::A, "Confirmed", &v1, true)?;
+    journal.ensure(Slot::A, "confirmed", &v1, true)?;
     let wear = world.wear()?.since(&before);
     observed(
         "flash",
@@ -95,7 +95,7 @@ pub(super) fn update(world: &mut World, planted: bool) -> Result<()> {
 
     let journal = world.journal()?;
     observed("journal", journal.to_string());
-    journal.ensure(Slot::B, "Confirmed", &v2, true)?;
+    journal.ensure(Slot::B, "confirmed", &v2, true)?;
     ensure!(
         journal.floor == 1,
         "expected floor 1, found {}",

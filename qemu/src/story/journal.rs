@@ -31,7 +31,7 @@ pub struct Boots {
 /// What the journal says of a slot.
 #[derive(Clone, Deserialize, Debug)]
 pub struct SlotView {
-    /// `Empty`, `Receiving`, `Trial`, `Confirmed` or `Rejected`.
+    /// `empty`, `receiving`, `trial`, `confirmed` or `rejected`.
     pub state: String,
     /// Of the manifest.
     pub digest: Option<String>,
@@ -82,7 +82,7 @@ impl fmt::Display for JournalView {
             if let Some(digest) = &slot.digest {
                 write!(formatter, " {}", &digest[..8])?;
             }
-            if slot.state == "Trial" {
+            if slot.state == "trial" {
                 let (attempts, power) = (slot.attempts.unwrap_or(0), slot.power.unwrap_or(0));
                 write!(formatter, " ({attempts} attempts, {power} power-ons left)")?;
             }

@@ -68,8 +68,8 @@ pub(super) fn refusals(world: &mut World, planted: bool) -> Result<()> {
     device.switch_off();
     let journal = world.journal()?;
     observed("journal", journal.to_string());
-    journal.ensure(Slot::A, "Confirmed", &v5, true)?;
-    journal.ensure(Slot::B, "Confirmed", &v2, false)
+    journal.ensure(Slot::A, "confirmed", &v5, true)?;
+    journal.ensure(Slot::B, "confirmed", &v2, false)
 }
 
 /// The right bytes, but not all of them at first.

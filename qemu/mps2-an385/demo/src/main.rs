@@ -5,6 +5,7 @@
 
 mod behaviour;
 mod platform;
+mod self_test;
 mod server;
 mod unit;
 
@@ -86,9 +87,7 @@ fn main() -> ! {
         }
     };
     introduce(&updater, &unit);
-    if updater.device().standing == Standing::Trial {
-        misbehave(&mut updater);
-    }
+    test_itself(&mut updater);
     let seed = u64::from(updater.device().resets) ^ clock::now();
     let storage = singleton!(: Storage = Storage::new());
     let network = storage.map(|storage| Network::new(storage, Config::emulator(seed)));
@@ -127,12 +126,14 @@ fn introduce(updater: &DemoUpdater, unit: &Unit) {
     }
 }
 
-/// What bad releases do as long as they are on trial.
-fn misbehave(updater: &mut DemoUpdater) {
+/// The self-test, and what bad releases do instead as long as they are on trial.
+fn test_itself(updater: &mut DemoUpdater) {
+    let passed = self_test::flash_refuses_a_second_program(updater.platform());
     match behaviour() {
         Behaviour::Healthy => {
-            updater.check(SELF_TEST, true);
+            updater.check(SELF_TEST, passed);
         }
+        _ if updater.device().standing != Standing::Trial => {}
         Behaviour::FailsSelfTest => {
             updater.check(SELF_TEST, false);
         }

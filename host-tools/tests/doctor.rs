@@ -1,0 +1,368 @@
+//! `bistable doctor`: what would boot from a flash file, as the bootloader itself decides it.
+
+mod bench;
+
+use std::fs;
+
+use bench::{Bench, read};
+use bistable_core::digest::Digest;
+use bistable_core::journal::{Journal, Opened};
+use bistable_core::layout::Slot;
+use bistable_core::state::{Budget, Image, Origin, Reason, SlotState, Snapshot};
+use bistable_tools::image::file::ImageFile;
+use bistable_tools::memory_flash::{MemoryFlash, NoWatchdog};
+use serde_json::{Value, json};
+
+/// Where the payloads lie in the bench's flash file.
+const PAYLOADS: [usize; 2] = [0x1_0400, 0x2_0400];
+
+/// A bench with a device that was just made, and its flash.
+struct Device {
+    bench: Bench,
+    flash: Vec<u8>,
+    images: Vec<ImageFile>,
+}
+
+impl Device {
+    /// Image 1 runs confirmed in A; 2 lies on the bench.
+    fn new() -> Self {
+        let bench = Bench::new();
+        let images =
+            [1, 2].map(|sequence| ImageFile::parse(&read(&bench.image(sequence))).unwrap());
+        bench.succeeds(&[
+            "factory",
+            "build",
+            "--layout",
+            "layout.toml",
+            "--image",
+            "v1.img",
+            "--serial",
+            "1",
+            "--out",
+            "flash.bin",
+        ]);
+        Self {
+            flash: read(&bench.path("flash.bin")),
+            images: images.to_vec(),
+            bench,
+        }
+    }
+
+    fn digest(&self, sequence: usize) -> Digest {
+        self.images[sequence - 1].manifest().digest()
+    }
+
+    fn image(&self, sequence: usize) -> Image {
+        Image {
+            digest: self.digest(sequence),
+            sequence: sequence as u32,
+            origin: Origin::Network,
+        }
+    }
+
+    /// Puts image 2 into slot B, with this state of B and whatever else is changed.
+    fn with_second(mut self, state: SlotState, change: impl FnOnce(Snapshot) -> Snapshot) -> Self {
+        let layout = self.bench.facts().product.layout;
+        self.images[1]
+            .install(&mut self.flash, &layout, Slot::B)
+            .unwrap();
+        let mut journal = Journal::new(layout.journal, layout.digest);
+        let mut flash = MemoryFlash::<4>::new(&mut self.flash, 4096);
+        let Opened::Sound { snapshot, .. } = journal.open(&mut flash, &mut NoWatchdog) else {
+            panic!("the factory's journal is whole");
+        };
+        let after = change(snapshot.with_slot(Slot::B, state));
+        journal.write(&mut flash, &mut NoWatchdog, &after).unwrap();
+        self
+    }
+
+    fn trial(self, attempts: u8, power: u8) -> Self {
+        let budget = Budget {
+            attempts,
+            power,
+            booted: attempts < 3,
+        };
+        let state = SlotState::Trial(self.image(2), budget);
+        self.with_second(state, |snapshot| snapshot)
+    }
+
+    fn confirmed(self) -> Self {
+        let state = SlotState::Confirmed(self.image(2));
+        self.with_second(state, |snapshot| Snapshot {
+            active: Slot::B,
+            ..snapshot
+        })
+    }
+
+    fn damage(mut self, slot: Slot) -> Self {
+        self.flash[slot.of(&PAYLOADS) + 5000] ^= 4;
+        self
+    }
+
+    fn lose_journal(mut self) -> Self {
+        self.flash[..0x3000].fill(0xFF);
+        self
+    }
+
+    fn save(&self) {
+        fs::write(self.bench.path("flash.bin"), &self.flash).unwrap();
+    }
+
+    /// What the doctor says as JSON after this reset, of a device from which something boots.
+    fn says(&self, reset: &str) -> Value {
+        self.save();
+        let said = self.bench.succeeds(&[
+            "doctor",
+            "flash.bin",
+            "--layout",
+            "layout.toml",
+            "--json",
+            "--reset",
+            reset,
+        ]);
+        assert!(
+            read(&self.bench.path("flash.bin")) == self.flash,
+            "the file is only read"
+        );
+        serde_json::from_str(&said).unwrap()
+    }
+
+    /// What boots: slot, role, version.
+    fn boots(&self, reset: &str) -> Value {
+        let boots = &self.says(reset)["boots"];
+        json!([boots["slot"], boots["role"], boots["version"]])
+    }
+}
+
+#[test]
+fn a_new_device_boots_its_active_slot_and_writes_nothing() {
+    let device = Device::new();
+    let said = device.says("power-on");
+    let boots = json!({
+        "slot": "A", "role": "active", "digest": device.digest(1).to_string(), "version": "1.1.0",
+    });
+    assert_eq!(said["boots"], boots);
+    assert_eq!(said["active"], "A");
+    assert_eq!(said["floor"], 2);
+    assert_eq!(said["journal"], json!({ "health": "whole", "rewrites": 0 }));
+    assert_eq!(said["after"]["written"], false);
+    assert_eq!(said["refused"], json!([]));
+    let [a, b] = [&said["slots"][0], &said["slots"][1]];
+    assert_eq!(
+        (&a["state"], &a["origin"], &a["verifies"]),
+        (&json!("confirmed"), &json!("factory"), &json!(true))
+    );
+    assert_eq!(
+        (&b["state"], &b["verifies"], &b["version"]),
+        (&json!("empty"), &json!(false), &Value::Null)
+    );
+}
+
+#[test]
+fn a_trial_boots_before_the_active_slot_and_is_charged_by_the_reset() {
+    let device = Device::new().trial(3, 16);
+    let said = device.says("software");
+    assert_eq!(said["boots"]["slot"], "B");
+    assert_eq!(said["boots"]["role"], "trial");
+    let slot = &said["slots"][1];
+    assert_eq!(
+        (&slot["state"], &slot["attempts"], &slot["power"]),
+        (&json!("trial"), &json!(3), &json!(16))
+    );
+    assert_eq!(slot["booted"], false);
+    let budget = |said: &Value| said["after"]["slots"][1].clone();
+    assert_eq!(
+        budget(&said),
+        json!({ "state": "trial", "attempts": 2, "power": 16 })
+    );
+    let after_power = json!({ "state": "trial", "attempts": 3, "power": 15 });
+    assert_eq!(budget(&device.says("power-on")), after_power);
+}
+
+#[test]
+fn a_trial_whose_attempts_are_used_up_is_rejected_and_the_active_slot_boots() {
+    let device = Device::new().trial(0, 16);
+    assert_eq!(device.boots("watchdog"), json!(["A", "active", "1.1.0"]));
+    assert_eq!(
+        device.says("watchdog")["after"]["slots"][1]["state"],
+        "rejected"
+    );
+    assert_eq!(device.boots("power-on"), json!(["B", "trial", "1.2.0"]));
+}
+
+#[test]
+fn a_trial_that_does_not_verify_is_refused_with_the_reason() {
+    let device = Device::new().trial(3, 16).damage(Slot::B);
+    let said = device.says("software");
+    assert_eq!(said["boots"]["slot"], "A");
+    assert_eq!(
+        said["refused"],
+        json!([{ "slot": "B", "refusal": "BadPayload", "code": 53 }])
+    );
+    assert_eq!(said["after"]["slots"][1]["state"], "empty");
+}
+
+#[test]
+fn a_damaged_active_slot_gives_way_to_the_other_confirmed_one() {
+    let device = Device::new().confirmed();
+    assert_eq!(device.boots("power-on"), json!(["B", "active", "1.2.0"]));
+    let device = device.damage(Slot::B);
+    assert_eq!(device.boots("power-on"), json!(["A", "other", "1.1.0"]));
+    assert_eq!(
+        device.says("power-on")["active"],
+        "B",
+        "it stays what it is"
+    );
+}
+
+#[test]
+fn a_rejected_image_has_its_reason_in_words() {
+    let device = Device::new();
+    let reason = Reason::CheckFailed(2);
+    let image = device.image(2);
+    let device = device.with_second(SlotState::Rejected(image, reason), |snapshot| {
+        snapshot.remember_rejected(image, reason)
+    });
+    let said = device.says("power-on");
+    let text = "health check 2 `update-source` failed";
+    assert_eq!(said["slots"][1]["reason_text"], text);
+    assert_eq!(
+        said["rejected"],
+        json!([{
+            "digest": image.digest.to_string(), "sequence": 2, "reason": 0x0302, "reason_text": text,
+        }])
+    );
+    assert_eq!(
+        said["slots"][1]["verifies"], true,
+        "its bytes are still whole"
+    );
+}
+
+#[test]
+fn a_lost_journal_makes_the_older_image_active_and_the_newer_one_a_trial() {
+    let device = Device::new().confirmed().lose_journal();
+    let said = device.says("software");
+    assert_eq!(said["journal"]["health"], "lost");
+    assert_eq!(
+        (&said["active"], &said["slots"][0]["state"]),
+        (&Value::Null, &json!("unknown"))
+    );
+    assert_eq!(said["boots"]["slot"], "B");
+    assert_eq!(said["boots"]["role"], "trial");
+    assert_eq!(said["after"]["active"], "A");
+    assert_eq!(said["after"]["written"], true);
+}
+
+#[test]
+fn a_cut_journal_is_healed_and_says_with_how_many_rewrites() {
+    let mut device = Device::new();
+    device.flash[0x1000..0x2000].fill(0xFF);
+    let said = device.says("power-on");
+    assert_eq!(
+        said["journal"],
+        json!({ "health": "healed", "rewrites": 1 })
+    );
+    assert_eq!(said["boots"]["slot"], "A");
+}
+
+#[test]
+fn a_device_from_which_nothing_boots_ends_with_status_1_and_every_refusal() {
+    let device = Device::new().confirmed().damage(Slot::A).damage(Slot::B);
+    device.save();
+    let doctor = ["doctor", "flash.bin", "--layout", "layout.toml"];
+    let said = device.bench.fails(&doctor);
+    assert!(
+        said.starts_with("error: flash.bin: found nothing that boots: slot A refused as BadPayload (53), slot B refused as BadPayload (53), expected"),
+        "{said}"
+    );
+    let device = device.lose_journal();
+    device.save();
+    assert!(
+        device
+            .bench
+            .fails(&doctor)
+            .contains("slot A refused as BadPayload (53), slot B")
+    );
+    fs::write(device.bench.path("flash.bin"), vec![0xFF; 0x3_0000]).unwrap();
+    assert!(
+        device
+            .bench
+            .fails(&doctor)
+            .contains("slot A refused as NotAManifest (1)")
+    );
+}
+
+#[test]
+fn an_older_bootloader_refuses_what_needs_a_newer_one() {
+    let device = Device::new();
+    device
+        .bench
+        .image_with(1, &["--oldest-bootloader", "0.1.0"]);
+    let build = [
+        "factory",
+        "build",
+        "--layout",
+        "layout.toml",
+        "--image",
+        "v1.img",
+        "--serial",
+        "1",
+        "--out",
+        "flash.bin",
+    ];
+    device.bench.succeeds(&build);
+    let doctor = [
+        "doctor",
+        "flash.bin",
+        "--layout",
+        "layout.toml",
+        "--bootloader-version",
+    ];
+    device.bench.succeeds(&[&doctor[..], &["0.1.0"]].concat());
+    let said = device.bench.fails(&[&doctor[..], &["0.0.9"]].concat());
+    assert!(
+        said.contains("slot A refused as BootloaderTooOld (26)"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_longer_file_is_cut_to_the_flash_and_a_shorter_one_names_what_is_missing() {
+    let mut device = Device::new();
+    device.flash.extend([0x5A; 100]);
+    assert_eq!(device.boots("power-on"), json!(["A", "active", "1.1.0"]));
+    device.flash.truncate(0x1_8000);
+    device.save();
+    let said = device
+        .bench
+        .fails(&["doctor", "flash.bin", "--layout", "layout.toml"]);
+    assert!(
+        said.contains("flash.bin: found 98304 bytes, without all of slot A, slot B, expected at least the 196608 bytes of flash `main`"),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_same_is_said_in_words() {
+    let device = Device::new().trial(2, 16);
+    device.save();
+    let doctor = [
+        "doctor",
+        "flash.bin",
+        "--layout",
+        "layout.toml",
+        "--reset",
+        "watchdog",
+    ];
+    let said = device.bench.succeeds(&doctor);
+    for expected in [
+        "journal   whole",
+        "state     active A, floor 2, schema 0, no key revoked",
+        "sequence 2, origin network, started before, 2 attempts and 16 power-ons left",
+        "in slot B, on trial, charged to its attempts",
+        "because   the reset is watchdog, and a trial whose budget for this reset is not used up goes first",
+        "writes    active A, A confirmed, B trial with 1 attempts and 16 power-ons left",
+    ] {
+        assert!(said.contains(expected), "{expected} in\n{said}");
+    }
+}

@@ -1,0 +1,27 @@
+//! The demo's self-test: is the flash what it should be?
+
+use bistable_core::layout::HEADER_LEN;
+use bistable_updater::Platform as _;
+use defmt::info;
+use embedded_storage::nor_flash::{NorFlash as _, ReadNorFlash as _};
+
+use crate::layout::LAYOUT;
+use crate::platform::Mps2;
+
+/// Programs the last unit of each slot's header with what it holds, if it was ever programmed: flash
+/// that takes a second program since the last erase is not the flash that the updater relies on.
+pub(crate) fn flash_refuses_a_second_program(platform: &mut Mps2) -> bool {
+    const UNIT: usize = 4;
+    bistable_core::layout::Slot::BOTH.into_iter().all(|slot| {
+        let (flash, _) = platform.slot_flash(slot);
+        let at = slot.of(&LAYOUT.slots).offset + (HEADER_LEN - UNIT) as u32;
+        let mut unit = [0; UNIT];
+        if flash.read(at, &mut unit).is_err() {
+            return false;
+        }
+        // A header ends in zeros; erased flash holds none.
+        let refused = unit != [0; UNIT] || flash.write(at, &unit).is_err();
+        info!("slot {}: a second program is refused: {}", slot, refused);
+        refused
+    })
+}
