@@ -1,6 +1,7 @@
 //! Step 5: what a bad source, a bad signer and a bad release can do, which is nothing.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use bistable_core::layout::{HEADER_LEN, Slot};
@@ -103,7 +104,7 @@ fn bad_releases(world: &World) -> Result<Vec<(&'static str, String, &'static str
     let stranger = world.places.file("stranger.pem");
     let ring = world.places.file("stranger-ring.toml");
     if !stranger.exists() {
-        let text = |path: &std::path::Path| path.to_string_lossy().into_owned();
+        let text = |path: &Path| path.to_string_lossy().into_owned();
         world.bistable(&[
             "key",
             "new",
@@ -116,12 +117,17 @@ fn bad_releases(world: &World) -> Result<Vec<(&'static str, String, &'static str
             &text(&stranger),
         ])?;
     }
-    let other_class = variant(world, "class = \"mps2-an385-demo\"", "class = \"toaster\"")?;
-    let other_layout = variant(world, "size = 256\n", "size = 512\n")?;
+    let own_ring = &world.product.ring_path;
+    let strangers = variant(world, "stranger", ("", ""), &ring)?;
+    let class = ("class = \"mps2-an385-demo\"", "class = \"toaster\"");
+    let other_class = variant(world, "class", class, own_ring)?;
+    let handover = ("size = 256\n", "size = 512\n");
+    let other_layout = variant(world, "layout", handover, own_ring)?;
     let releases = [
         (
             Release {
                 key: Some(stranger),
+                layout: Some(strangers),
                 ..Release::new("v5-stranger", "5.0.1", 11)
             },
             "TooFewReleaseSignatures",
@@ -157,18 +163,17 @@ fn bad_releases(world: &World) -> Result<Vec<(&'static str, String, &'static str
     Ok(built)
 }
 
-/// A copy of the product's layout with one fact changed.
-fn variant(world: &World, from: &str, to: &str) -> Result<std::path::PathBuf> {
+/// A copy of the product's layout with one fact changed, and with this key ring.
+fn variant(world: &World, name: &str, change: (&str, &str), ring: &Path) -> Result<PathBuf> {
     let layout = fs::read_to_string(world.places.layout())?;
-    ensure!(
-        layout.matches(from).count() == 1,
-        "layout.toml says {from:?} once"
-    );
-    let ring = format!("ring = {:?}", world.product.ring_path.display().to_string());
+    let ring = format!("ring = {:?}", ring.display().to_string());
     let text = layout
-        .replace(from, to)
+        .replacen(change.0, change.1, 1)
         .replace("ring = \"keys/ring.toml\"", &ring);
-    let name: String = to.chars().filter(char::is_ascii_alphanumeric).collect();
+    ensure!(
+        text.contains(change.1) && text.contains(&ring),
+        "layout.toml has changed"
+    );
     let path = world.places.file(format!("layout-{name}.toml"));
     fs::write(&path, text)?;
     Ok(path)
