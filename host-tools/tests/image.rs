@@ -294,6 +294,17 @@ fn an_image_for_another_layout_is_refused() {
     );
     let said = bench.fails(&["image", "verify", "v1.img", "--layout", "layout.toml"]);
     assert!(said.contains("refused as OtherLayout (22)"), "{said}");
+    let failed = check(
+        &read(&bench.path("v1.img")),
+        &bench.facts(),
+        workspace_version(),
+        drop,
+    );
+    assert_eq!(
+        failed.unwrap_err().check,
+        "terms",
+        "before any page is looked at"
+    );
     bench.edit_layout("class = \"bench\"", "class = \"chair\"");
     let said = bench.fails(&["image", "verify", "v1.img", "--layout", "layout.toml"]);
     assert!(said.contains("refused as OtherClass (21)"), "{said}");

@@ -3,6 +3,7 @@
 //! Nothing here is random: every choice follows from a seed, so a test that fails, fails again.
 
 pub mod board;
+pub mod device;
 pub mod fixtures;
 pub mod flash;
 pub mod images;

@@ -280,3 +280,55 @@ impl fmt::Display for Defect {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bistable_core::header;
+    use bistable_core::manifest::Fields;
+
+    use super::*;
+    use crate::image::assemble::Chain;
+    use crate::image::pair::Pair;
+
+    /// An image of these payloads that nobody signed, in chunks of 1 KiB.
+    fn image(a: &[u8], b: &[u8]) -> Vec<u8> {
+        let pair = Pair {
+            payloads: [a.to_vec(), b.to_vec()],
+        };
+        let chain = Chain::new(&pair, 1024).unwrap();
+        let fields = Fields {
+            payload_len: a.len() as u32,
+            payload: pair.digests(),
+            chunk_size: 1024,
+            first_page_len: chain.first().len,
+            first_page: chain.first().digest,
+            trial_attempts: 1,
+            trial_seconds: 1,
+            ..Fields::default()
+        };
+        let manifest = Manifest::new(&fields).unwrap();
+        chain.file(&header::assemble(&manifest, &mut []).unwrap(), &pair)
+    }
+
+    #[test]
+    fn what_is_put_together_is_taken_apart_again() {
+        let a = vec![0x21; 50_000];
+        let mut b = a.clone();
+        for at in (0..b.len()).step_by(97) {
+            b[at] = 0x22;
+        }
+        let image = ImageFile::parse(&image(&a, &b)).unwrap();
+        assert!(image.payload(Slot::A) == a && image.payload(Slot::B) == b);
+        assert!(image.pages().len() > 1);
+        assert_eq!(image.fixups(), 50_000_usize.div_ceil(97));
+    }
+
+    #[test]
+    fn a_payload_that_is_the_same_in_both_slots_needs_no_fixups() {
+        let a = vec![0x21; 50_000];
+        let image = ImageFile::parse(&image(&a, &a)).unwrap();
+        assert!(image.manifest().is_position_free());
+        assert!(image.payload(Slot::A) == a && image.payload(Slot::B) == a);
+        assert_eq!(image.fixups(), 0);
+    }
+}
