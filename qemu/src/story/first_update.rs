@@ -15,7 +15,7 @@ use super::world::World;
 use crate::FlashFile;
 
 /// The most that the bootloader may take, logging off, in bytes.
-const TEXT_LIMIT: u64 = 64 * 1024;
+const TEXT_LIMIT: u64 = 24 * 1024;
 
 /// Step 1.
 pub(super) fn factory(world: &mut World, planted: bool) -> Result<()> {

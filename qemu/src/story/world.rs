@@ -132,7 +132,8 @@ impl World {
                 .collect();
             bail!("bistable {}: {}", words.join(" "), said.trim());
         }
-        Ok(String::from_utf8(output.stdout)?)
+        let repository = format!("{}/", self.places.repository.display());
+        Ok(String::from_utf8(output.stdout)?.replace(&repository, ""))
     }
 
     /// The flash file.
