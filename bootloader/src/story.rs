@@ -1,7 +1,7 @@
 //! What happens between reset and jump.
 
 use bistable_core::admit::Terms;
-use bistable_core::choose::{Against, Candidate, Found, Role, choose, rebuild, settle};
+use bistable_core::choose::{Against, Candidate, Found, Role, choose, rebuild, settle_in_place};
 use bistable_core::digest::Digest;
 use bistable_core::handover::{Handover, JournalHealth, Standing};
 use bistable_core::journal::{Journal, Opened};
@@ -31,13 +31,20 @@ pub struct Ready {
 /// Boots, and never returns: if nothing verifies, the board's recovery is asked, again and again.
 pub fn boot<B: Board>(mut board: B, product: &Product<'_>) -> ! {
     loop {
-        if let Some(ready) = prepare(&mut board, product) {
-            board.protect(ready.image.slot());
-            board.jump(ready.image);
-        }
+        board = try_to_boot(board, product);
         warning!("nothing verifies: recovery");
         board.recover();
     }
+}
+
+/// Returns if nothing verifies.
+#[inline(never)] // in the loop above, addresses in its frame would be computed ahead, some 200 bytes of text
+fn try_to_boot<B: Board>(mut board: B, product: &Product<'_>) -> B {
+    if let Some(ready) = prepare(&mut board, product) {
+        board.protect(ready.image.slot());
+        board.jump(ready.image);
+    }
+    board
 }
 
 /// All that comes before the jump. `None`: nothing verifies.
@@ -45,27 +52,37 @@ pub fn prepare<B: Board>(board: &mut B, product: &Product<'_>) -> Option<Ready> 
     board.slot_flash(Slot::A).1.feed();
     let last = Handover::decode(&board.load_handover());
     let reset = reset_reason(board.reset_reason(), last.as_ref().map(Handover::retained));
-    let handover = Handover {
+    let mut handover = Handover {
         bootloader: product.version,
         ..Handover::after_reset(last, reset)
     };
+    let failed_by_reset = handover.failed_by_reset();
+    if failed_by_reset.is_some() {
+        handover.note = None; // it counts once: where nothing else verifies, this is tried again
+    }
     info!("bootloader {}, reset: {}", product.version, reset);
     let mut boot = Boot {
         board,
         product,
-        failed_by_reset: handover.failed_by_reset(),
+        failed_by_reset,
         handover,
         journal: Journal::new(product.layout.journal, product.layout.digest),
     };
     boot.keep_handover();
-    let ready = boot.run()?;
+    let (image, role, snapshot) = boot.run()?;
+    boot.hand_over(&image, role, &snapshot);
     info!(
         "starting {} in slot {} as {}",
-        ready.image.digest(),
-        ready.image.slot(),
-        ready.role
+        image.digest(),
+        image.slot(),
+        role
     );
-    Some(ready)
+    Some(Ready {
+        image,
+        role,
+        snapshot,
+        handover: boot.handover,
+    })
 }
 
 struct Boot<'b, B> {
@@ -77,120 +94,127 @@ struct Boot<'b, B> {
     journal: Journal,
 }
 
-impl<B: Board> Boot<'_, B> {
-    /// Opens the journal and boots what it says. A write that fails is followed by another look at
-    /// the journal; when it fails again, nothing is recorded in this boot and no trial is started.
-    fn run(&mut self) -> Option<Ready> {
-        let mut may_record = true;
+impl<'b, B: Board> Boot<'b, B> {
+    /// Opens the journal and finds what to boot by it: the image, as what, and the state that is recorded
+    /// now. A write that fails is followed by another look at the journal, and nothing more is recorded in
+    /// this boot: no trial is started.
+    fn run(&mut self) -> Option<(Verified, Role, Snapshot)> {
         loop {
             let (flash, watchdog) = self.board.journal_flash();
             let opened = self.journal.open(flash, watchdog);
-            let (snapshot, health) = match opened {
-                Opened::Sound {
-                    snapshot,
-                    rewrites: 0,
-                } => (snapshot, JournalHealth::Whole),
-                Opened::Sound { snapshot, .. } => (snapshot, JournalHealth::Healed),
-                Opened::GaveUp(snapshot) => {
-                    may_record = false;
-                    (snapshot, JournalHealth::WornOut)
-                }
-                Opened::Lost => return self.run_without_journal(),
+            let (mut snapshot, health) = match &opened {
+                Opened::Sound { snapshot, rewrites } => (
+                    *snapshot,
+                    match rewrites {
+                        0 => JournalHealth::Whole,
+                        _ => JournalHealth::Healed,
+                    },
+                ),
+                Opened::GaveUp(snapshot) => (*snapshot, JournalHealth::WornOut),
+                Opened::Lost => self.rebuild()?,
             };
             self.handover.journal = self.handover.journal.max(health);
+            let may_record = self.handover.journal != JournalHealth::WornOut;
             info!("journal: {}", self.handover.journal);
-            let (image, candidate, after) = self.select(&snapshot, !may_record)?;
-            let snapshot = match after {
-                Some(after) if may_record => {
-                    let (flash, watchdog) = self.board.journal_flash();
-                    if self.journal.write(flash, watchdog, &after).is_err() {
-                        warning!("the journal could not be written");
-                        may_record = false;
-                        continue;
-                    }
-                    after
-                }
-                _ => snapshot,
-            };
-            return Some(self.hand_over(image, candidate.role, snapshot));
+            let (image, candidate, against) = self.select(&snapshot, !may_record)?;
+            if !may_record || !settle_in_place(&mut snapshot, against, &candidate) {
+                return Some((image, candidate.role, snapshot));
+            }
+            let (flash, watchdog) = self.board.journal_flash();
+            if self.journal.write(flash, watchdog, &snapshot).is_ok() {
+                return Some((image, candidate.role, snapshot));
+            }
+            warning!("the journal could not be written");
+            self.handover.journal = JournalHealth::WornOut;
         }
     }
 
     /// The journal says nothing: whatever is acceptable makes the state.
-    fn run_without_journal(&mut self) -> Option<Ready> {
+    fn rebuild(&mut self) -> Option<(Snapshot, JournalHealth)> {
         warning!("the journal is lost");
-        self.handover.journal = JournalHealth::Rebuilt;
         let layout = self.product.layout;
-        let terms = Terms {
-            layout,
-            bootloader: self.product.version,
-            floor: layout.factory_floor,
-            schema: None,
-        };
-        let images = Slot::BOTH.map(|slot| self.verify(slot, None, Revoked::default(), terms).ok());
-        let found = images.map(|image| image.as_ref().map(Found::new));
+        let rules = self.rules(Revoked::default(), layout.factory_floor, None);
+        let mut found = [None; 2];
+        for slot in Slot::BOTH {
+            if let Ok(image) = self.verify(slot, None, &rules) {
+                *slot.of_mut(&mut found) = Some(Found::new(&image));
+            }
+        }
         let snapshot = rebuild(found, layout.factory_floor)?;
         let (flash, watchdog) = self.board.journal_flash();
         if self.journal.format(flash, watchdog, &snapshot).is_ok() {
-            return self.run();
+            return Some((snapshot, JournalHealth::Rebuilt));
         }
         warning!("the journal could not be formatted");
-        self.handover.journal = JournalHealth::WornOut;
-        let image = (*snapshot.active.of(&images))?;
-        Some(self.hand_over(image, Role::Active, snapshot))
+        Some((snapshot, JournalHealth::WornOut))
     }
 
-    /// Chooses and verifies until a candidate holds, and says what is to be recorded for it.
+    /// Chooses and verifies until a candidate holds, and says what spoke against others.
     fn select(
         &mut self,
         snapshot: &Snapshot,
         no_trials: bool,
-    ) -> Option<(Verified, Candidate, Option<Snapshot>)> {
+    ) -> Option<(Verified, Candidate, Against)> {
         let mut against = Against {
             trials: no_trials,
             ..Against::default()
         };
-        if let Some(slot) = self.failed_by_reset {
-            self.refused(slot, Refusal::ResetWhileVerifying);
-            against = against.with_failed(slot);
-        }
         let terms = Terms::new(self.product.layout, self.product.version, snapshot);
+        let rules = self.rules(snapshot.revoked, terms.floor, terms.schema);
         loop {
             let candidate = choose(snapshot, self.handover.reset, against)?;
-            let digest = Some(candidate.image.digest);
-            self.note(Some(candidate.slot));
-            let verdict = self
-                .verify(candidate.slot, digest, snapshot.revoked, terms)
-                .or_else(|_| self.verify(candidate.slot, digest, snapshot.revoked, terms));
-            self.note(None);
-            match verdict {
-                Ok(image) => {
-                    let after = settle(snapshot, against, candidate);
-                    return Some((image, candidate, after));
-                }
-                Err(refusal) => {
-                    self.refused(candidate.slot, refusal);
-                    against = against.with_failed(candidate.slot);
-                }
+            let expected = Some(candidate.image.digest);
+            match self.verify(candidate.slot, expected, &rules) {
+                Ok(image) => return Some((image, candidate, against)),
+                Err(_) => against = against.with_failed(candidate.slot),
             }
         }
     }
 
+    fn rules(&self, revoked: Revoked, floor: u32, schema: Option<u16>) -> Rules<'b> {
+        Rules {
+            ring: self.product.ring,
+            revoked,
+            terms: Terms {
+                layout: self.product.layout,
+                bootloader: self.product.version,
+                floor,
+                schema,
+            },
+            entry: self.product.entry,
+        }
+    }
+
+    /// Verifies, once more before a failure is believed, with a note of it in the handover.
     fn verify(
         &mut self,
         slot: Slot,
         expected: Option<Digest>,
-        revoked: Revoked,
-        terms: Terms<'_>,
+        rules: &Rules<'_>,
     ) -> Result<Verified, Refusal> {
-        let rules = Rules {
-            ring: self.product.ring,
-            revoked,
-            terms,
-            entry: self.product.entry,
+        self.note(Some(slot));
+        let verdict = if self.failed_by_reset == Some(slot) {
+            Err(Refusal::ResetWhileVerifying)
+        } else {
+            self.verify_once(slot, expected, rules)
+                .or_else(|_| self.verify_once(slot, expected, rules))
         };
+        if let Err(refusal) = verdict {
+            warning!("slot {} refused: {}", slot, refusal);
+            self.handover.refused = Some((slot, refusal));
+        }
+        self.note(None);
+        verdict
+    }
+
+    fn verify_once(
+        &mut self,
+        slot: Slot,
+        expected: Option<Digest>,
+        rules: &Rules<'_>,
+    ) -> Result<Verified, Refusal> {
         let (flash, watchdog) = self.board.slot_flash(slot);
-        verify(flash, slot, expected, &rules, watchdog)
+        verify(flash, slot, expected, rules, watchdog)
     }
 
     /// Remembers across a reset that verification of this slot has begun, or that it has ended.
@@ -202,34 +226,21 @@ impl<B: Board> Boot<'_, B> {
         self.keep_handover();
     }
 
-    fn refused(&mut self, slot: Slot, refusal: Refusal) {
-        warning!("slot {} refused: {}", slot, refusal);
-        self.handover.refused = Some((slot, refusal));
-    }
-
-    fn keep_handover(&mut self) {
-        self.board.store_handover(&self.handover.encode());
-    }
-
-    fn hand_over(&mut self, image: Verified, role: Role, snapshot: Snapshot) -> Ready {
-        let (attempts, power) = match snapshot.slot(image.slot()) {
-            SlotState::Trial(_, budget) => (budget.attempts, budget.power),
-            _ => (0, 0),
-        };
+    fn hand_over(&mut self, image: &Verified, role: Role, snapshot: &Snapshot) {
         self.handover.running = Some(image.slot());
         self.handover.standing = match role {
             Role::Trial(_) | Role::LastResort => Standing::Trial,
             Role::Active | Role::Other => Standing::Confirmed,
         };
-        self.handover.attempts = attempts;
-        self.handover.power = power;
+        (self.handover.attempts, self.handover.power) = match image.slot().of(&snapshot.slots) {
+            SlotState::Trial(_, budget) => (budget.attempts, budget.power),
+            _ => (0, 0),
+        };
         self.handover.digest = image.digest();
         self.keep_handover();
-        Ready {
-            image,
-            role,
-            snapshot,
-            handover: self.handover,
-        }
+    }
+
+    fn keep_handover(&mut self) {
+        self.board.store_handover(&self.handover.encode());
     }
 }

@@ -39,39 +39,24 @@ impl<'a> Terms<'a> {
     pub fn acceptable(&self, image: &Authentic<'_>) -> Result<(), Refusal> {
         let manifest = image.manifest();
         let (first_schema, last_schema) = manifest.schemas();
-        let conditions = [
-            (
-                manifest.vendor_id() == self.layout.vendor_id,
-                Refusal::OtherVendor,
-            ),
-            (
-                manifest.class_id() == self.layout.class_id,
-                Refusal::OtherClass,
-            ),
-            (
-                manifest.layout() == self.layout.digest,
-                Refusal::OtherLayout,
-            ),
-            (
-                manifest.payload_len() <= self.layout.payload_capacity(),
-                Refusal::TooLarge,
-            ),
-            (
-                manifest.oldest_bootloader() <= self.bootloader,
-                Refusal::BootloaderTooOld,
-            ),
-            (
-                manifest.security_counter() >= self.floor,
-                Refusal::BelowFloor,
-            ),
-            (
-                self.schema
-                    .is_none_or(|schema| (first_schema..=last_schema).contains(&schema)),
-                Refusal::OtherSchema,
-            ),
-        ];
-        let failed = conditions.into_iter().find(|(holds, _)| !holds);
-        failed.map_or(Ok(()), |(_, refusal)| Err(refusal))
+        let is_readable = |schema| first_schema <= schema && schema <= last_schema;
+        if manifest.vendor_id() != self.layout.vendor_id {
+            Err(Refusal::OtherVendor)
+        } else if manifest.class_id() != self.layout.class_id {
+            Err(Refusal::OtherClass)
+        } else if manifest.layout() != self.layout.digest {
+            Err(Refusal::OtherLayout)
+        } else if manifest.payload_len() > self.layout.payload_capacity() {
+            Err(Refusal::TooLarge)
+        } else if manifest.oldest_bootloader() > self.bootloader {
+            Err(Refusal::BootloaderTooOld)
+        } else if manifest.security_counter() < self.floor {
+            Err(Refusal::BelowFloor)
+        } else if !self.schema.is_none_or(is_readable) {
+            Err(Refusal::OtherSchema)
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether the image may be installed beside the one that runs in `running`.

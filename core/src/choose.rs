@@ -3,7 +3,7 @@
 use crate::layout::Slot;
 use crate::reset::ResetReason;
 use crate::state::{Budget, Image, Origin, POWER_BUDGET, Reason, SlotState, Snapshot};
-use crate::transition::{Charge, Event, transition};
+use crate::transition::{Charge, boot_trial, reject, trial_broken};
 use crate::verify::Verified;
 
 /// As what an image would boot.
@@ -18,6 +18,22 @@ pub enum Role {
     Other,
     /// A trial whose budget is used up, because nothing else verified. Nothing is recorded.
     LastResort,
+}
+
+impl Role {
+    /// Whether an image with this role is chosen rather than one with the `other`.
+    const fn comes_before(self, other: Self) -> bool {
+        self.place() < other.place()
+    }
+
+    const fn place(self) -> u8 {
+        match self {
+            Self::Trial(_) => 0,
+            Self::Active => 1,
+            Self::Other => 2,
+            Self::LastResort => 3,
+        }
+    }
 }
 
 /// What to verify next.
@@ -55,41 +71,26 @@ impl Against {
 /// one, else the trial after all.
 #[must_use]
 pub fn choose(snapshot: &Snapshot, reset: ResetReason, against: Against) -> Option<Candidate> {
-    let charge = reset.charge();
-    let trial = |slot| match snapshot.slot(slot) {
-        SlotState::Trial(image, budget) if !against.trials => {
-            let left = match charge {
-                Charge::Attempt => budget.attempts,
-                Charge::Power => budget.power,
-            };
-            Some((image, left > 0))
+    let mut best: Option<(Slot, Role)> = None;
+    for slot in Slot::BOTH {
+        let charge = reset.charge();
+        let role = match slot.of(&snapshot.slots) {
+            _ if *slot.of(&against.failed) => continue,
+            SlotState::Trial(_, budget) if !against.trials => match budget.left(charge) {
+                0 => Role::LastResort,
+                _ => Role::Trial(charge),
+            },
+            SlotState::Confirmed(_) if slot == snapshot.active => Role::Active,
+            SlotState::Confirmed(_) => Role::Other,
+            _ => continue,
+        };
+        if best.is_none_or(|(_, best)| role.comes_before(best)) {
+            best = Some((slot, role));
         }
-        _ => None,
-    };
-    let fresh_trial = |slot| match trial(slot) {
-        Some((image, true)) => Some((image, Role::Trial(charge))),
-        _ => None,
-    };
-    let active = |slot| match snapshot.slot(slot) {
-        SlotState::Confirmed(image) if slot == snapshot.active => Some((image, Role::Active)),
-        _ => None,
-    };
-    let other = |slot| match snapshot.slot(slot) {
-        SlotState::Confirmed(image) if slot != snapshot.active => Some((image, Role::Other)),
-        _ => None,
-    };
-    let last_resort = |slot| trial(slot).map(|(image, _)| (image, Role::LastResort));
-
-    let first = |candidate: &dyn Fn(Slot) -> Option<(Image, Role)>| {
-        let mut slots = Slot::BOTH
-            .into_iter()
-            .filter(|slot| !slot.of(&against.failed));
-        slots.find_map(|slot| candidate(slot).map(|(image, role)| Candidate { slot, image, role }))
-    };
-    first(&fresh_trial)
-        .or_else(|| first(&active))
-        .or_else(|| first(&other))
-        .or_else(|| first(&last_resort))
+    }
+    let (slot, role) = best?;
+    let image = slot.of(&snapshot.slots).image()?;
+    Some(Candidate { slot, image, role })
 }
 
 /// The state to write before the jump into `chosen`, which has verified; `None` if nothing changes.
@@ -98,25 +99,32 @@ pub fn choose(snapshot: &Snapshot, reset: ResetReason, against: Against) -> Opti
 /// that runs instead has verified), one that is started is charged.
 #[must_use]
 pub fn settle(snapshot: &Snapshot, against: Against, chosen: Candidate) -> Option<Snapshot> {
-    let events = Slot::BOTH.map(|slot| match (snapshot.slot(slot), chosen.role) {
-        (SlotState::Trial(..), _) if *slot.of(&against.failed) => Some(Event::TrialBroken { slot }),
-        (SlotState::Trial(..), Role::Trial(charge)) => Some(Event::BootTrial { slot, charge }),
-        (SlotState::Trial(_, budget), Role::Active | Role::Other) if !against.trials => {
-            Some(Event::Reject {
-                slot,
-                reason: match budget.attempts {
+    let mut state = *snapshot;
+    settle_in_place(&mut state, against, &chosen).then_some(state)
+}
+
+/// The same where the state lies; whether anything changed.
+pub fn settle_in_place(state: &mut Snapshot, against: Against, chosen: &Candidate) -> bool {
+    let mut changed = false;
+    for slot in Slot::BOTH {
+        let SlotState::Trial(_, budget) = slot.of(&state.slots) else {
+            continue;
+        };
+        let change = match chosen.role {
+            _ if *slot.of(&against.failed) => trial_broken(state, slot),
+            Role::Trial(charge) => boot_trial(state, slot, charge),
+            Role::Active | Role::Other if !against.trials => {
+                let reason = match budget.attempts {
                     0 => Reason::AttemptsUsedUp,
                     _ => Reason::PowerBudgetUsedUp,
-                },
-                other_is_acceptable: chosen.slot != slot,
-            })
-        }
-        _ => None,
-    });
-    let after = events.into_iter().flatten().fold(*snapshot, |now, event| {
-        transition(&now, event).ok().flatten().unwrap_or(now)
-    });
-    (after != *snapshot).then_some(after)
+                };
+                reject(state, slot, reason, chosen.slot != slot)
+            }
+            _ => continue,
+        };
+        changed |= change.is_ok();
+    }
+    changed
 }
 
 /// What is known of an acceptable image when the journal is lost.
@@ -154,27 +162,22 @@ impl Found {
 /// in the schema that the confirmed image writes.
 #[must_use]
 pub fn rebuild(found: [Option<Found>; 2], floor: u32) -> Option<Snapshot> {
-    let confirmed = |slot, found: Found| Snapshot {
-        schema: found.schema,
-        ..Snapshot::with_confirmed(slot, found.image, floor)
+    let (slot, older, newer) = match &found {
+        [None, None] => return None,
+        [Some(only), None] => (Slot::A, only, None),
+        [None, Some(only)] => (Slot::B, only, None),
+        [Some(a), Some(b)] if b.image.sequence < a.image.sequence => (Slot::B, b, Some(a)),
+        [Some(a), Some(b)] => (Slot::A, a, Some(b)),
     };
-    match found {
-        [None, None] => None,
-        [Some(only), None] => Some(confirmed(Slot::A, only)),
-        [None, Some(only)] => Some(confirmed(Slot::B, only)),
-        [Some(a), Some(b)] => {
-            let (slot, older, newer) = if b.image.sequence < a.image.sequence {
-                (Slot::B, b, a)
-            } else {
-                (Slot::A, a, b)
-            };
-            let budget = Budget {
-                attempts: newer.attempts,
-                power: POWER_BUDGET,
-                booted: false,
-            };
-            let trial = SlotState::Trial(newer.image, budget);
-            Some(confirmed(slot, older).with_slot(slot.other(), trial))
-        }
+    let mut snapshot = Snapshot::with_confirmed(slot, older.image, floor);
+    snapshot.schema = older.schema;
+    if let Some(newer) = newer {
+        let budget = Budget {
+            attempts: newer.attempts,
+            power: POWER_BUDGET,
+            booted: false,
+        };
+        *snapshot.slot_mut(slot.other()) = SlotState::Trial(newer.image, budget);
     }
+    Some(snapshot)
 }

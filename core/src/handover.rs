@@ -113,47 +113,44 @@ impl Handover {
     #[must_use]
     pub fn encode(&self) -> [u8; HANDOVER_LEN] {
         let mut bytes = [0; HANDOVER_LEN];
-        let mut put = |at, field: &[u8]| wire::put(&mut bytes, at, field);
         let (refused_slot, refused) = match self.refused {
             Some((slot, refusal)) => (Some(slot), refusal.code()),
             None => (None, 0),
         };
-        put(field::MAGIC, &MAGIC);
-        put(field::RUNNING, &[slot_code(self.running)]);
-        put(field::STANDING, &[self.standing as u8]);
-        put(field::ATTEMPTS, &[self.attempts]);
-        put(field::POWER, &[self.power]);
-        put(field::DIGEST, &self.digest.0);
-        put(field::RESET, &[self.reset as u8]);
-        put(field::JOURNAL, &[self.journal as u8]);
-        put(field::REFUSED_SLOT, &[slot_code(refused_slot)]);
-        put(field::NOTE_SLOT, &[slot_code(self.note)]);
-        put(field::REFUSED, &refused.to_le_bytes());
-        put(field::NOTE_RESETS, &[self.note_resets]);
-        put(field::ANNOUNCED, &[self.announced.into()]);
-        put(field::BOOTLOADER, &self.bootloader.to_bytes());
-        put(field::ABNORMAL, &self.abnormal.to_le_bytes());
-        put(field::RESETS, &self.resets.to_le_bytes());
-        put(field::LAST_WORDS, &self.last_words.to_le_bytes());
-        put(field::BARKED, &[self.barked.into()]);
-        let crc = crc_of(&bytes);
-        wire::put(&mut bytes, field::CRC, &crc.to_le_bytes());
+        wire::put(&mut bytes, field::MAGIC, &MAGIC);
+        wire::put(&mut bytes, field::RUNNING, &[slot_code(self.running)]);
+        wire::put(&mut bytes, field::STANDING, &[self.standing as u8]);
+        wire::put(&mut bytes, field::ATTEMPTS, &[self.attempts]);
+        wire::put(&mut bytes, field::POWER, &[self.power]);
+        wire::put(&mut bytes, field::DIGEST, &self.digest.0);
+        wire::put(&mut bytes, field::RESET, &[self.reset as u8]);
+        wire::put(&mut bytes, field::JOURNAL, &[self.journal as u8]);
+        wire::put(&mut bytes, field::REFUSED_SLOT, &[slot_code(refused_slot)]);
+        wire::put(&mut bytes, field::NOTE_SLOT, &[slot_code(self.note)]);
+        wire::put(&mut bytes, field::REFUSED, &refused.to_le_bytes());
+        wire::put(&mut bytes, field::NOTE_RESETS, &[self.note_resets]);
+        wire::put(&mut bytes, field::ANNOUNCED, &[self.announced.into()]);
+        wire::put(&mut bytes, field::BOOTLOADER, &self.bootloader.to_bytes());
+        wire::put(&mut bytes, field::ABNORMAL, &self.abnormal.to_le_bytes());
+        wire::put(&mut bytes, field::RESETS, &self.resets.to_le_bytes());
+        wire::put(
+            &mut bytes,
+            field::LAST_WORDS,
+            &self.last_words.to_le_bytes(),
+        );
+        wire::put(&mut bytes, field::BARKED, &[self.barked.into()]);
+        seal(&mut bytes);
         bytes
     }
 
-    /// What the block says, if it is one: after a loss of power it is not.
+    /// What the block says, if it is one: after a loss of power it is not. A refusal whose number
+    /// this code does not know is left out.
     #[must_use]
     pub fn decode(bytes: &[u8; HANDOVER_LEN]) -> Option<Self> {
-        let whole = wire::bytes(bytes, field::MAGIC) == MAGIC
-            && wire::all_zero(bytes, field::ZERO..field::CRC)
-            && wire::word(bytes, field::CRC) == crc_of(bytes);
-        if !whole {
+        if !is_whole(bytes) {
             return None;
         }
-        let refused = match slot_from(wire::byte(bytes, field::REFUSED_SLOT))? {
-            Some(slot) => Some((slot, Refusal::from_code(wire::half(bytes, field::REFUSED))?)),
-            None => None,
-        };
+        let refused = Refusal::from_code(wire::half(bytes, field::REFUSED));
         Some(Self {
             running: slot_from(wire::byte(bytes, field::RUNNING))?,
             standing: match wire::byte(bytes, field::STANDING) {
@@ -173,7 +170,7 @@ impl Handover {
                 3 => JournalHealth::WornOut,
                 _ => return None,
             },
-            refused,
+            refused: slot_from(wire::byte(bytes, field::REFUSED_SLOT))?.zip(refused),
             bootloader: Version::from_bytes(wire::bytes(bytes, field::BOOTLOADER)),
             note: slot_from(wire::byte(bytes, field::NOTE_SLOT))?,
             note_resets: wire::byte(bytes, field::NOTE_RESETS),
@@ -183,6 +180,16 @@ impl Handover {
             barked: wire::byte(bytes, field::BARKED) == 1,
             last_words: wire::word(bytes, field::LAST_WORDS),
         })
+    }
+
+    /// Notes in `block` that the watchdog's pre-reset interrupt was taken, and where. Only what must change
+    /// changes, so that an interrupt handler can afford it; what is no handover stays none.
+    pub fn note_watchdog(block: &mut [u8; HANDOVER_LEN], program_counter: u32) {
+        if is_whole(block) {
+            wire::put(block, field::BARKED, &[true.into()]);
+            wire::put(block, field::LAST_WORDS, &program_counter.to_le_bytes());
+            seal(block);
+        }
     }
 
     /// What the reset's reason is decided from.
@@ -227,6 +234,17 @@ impl Handover {
             _ => None,
         }
     }
+}
+
+fn is_whole(bytes: &[u8; HANDOVER_LEN]) -> bool {
+    wire::bytes(bytes, field::MAGIC) == MAGIC
+        && wire::all_zero(bytes, field::ZERO..field::CRC)
+        && wire::word(bytes, field::CRC) == crc_of(bytes)
+}
+
+fn seal(bytes: &mut [u8; HANDOVER_LEN]) {
+    let crc = crc_of(bytes);
+    wire::put(bytes, field::CRC, &crc.to_le_bytes());
 }
 
 fn crc_of(bytes: &[u8; HANDOVER_LEN]) -> u32 {

@@ -55,15 +55,13 @@ impl<'h> Header<'h> {
     pub fn new_checked(bytes: &'h [u8; HEADER_LEN]) -> Result<Self, Refusal> {
         let manifest = Manifest::new_checked(&wire::bytes(bytes, 0))?;
         let header = Self { bytes, manifest };
-        let unused = header
-            .count()
-            .saturating_mul(field::SIGNATURE_STRIDE)
-            .saturating_add(field::SIGNATURES);
-        if header.count() > MAX_SIGNATURES
-            || !header.signatures().is_sorted_by(|a, b| a.key < b.key)
-        {
+        let count = usize::from(wire::byte(bytes, field::COUNT));
+        if count > MAX_SIGNATURES || !header.entries().is_sorted_by(|a, b| key_of(a) < key_of(b)) {
             return Err(Refusal::SignaturesOutOfOrder);
         }
+        let unused = count
+            .saturating_mul(field::SIGNATURE_STRIDE)
+            .saturating_add(field::SIGNATURES);
         if !wire::all_zero(bytes, field::COUNT_PADDING..field::SIGNATURES)
             || !wire::all_zero(bytes, unused..HEADER_LEN)
         {
@@ -86,13 +84,7 @@ impl<'h> Header<'h> {
 
     /// The signatures, in ascending order of key.
     pub fn signatures(&self) -> impl Iterator<Item = Signature> + '_ {
-        (field::SIGNATURES..field::PADDING)
-            .step_by(field::SIGNATURE_STRIDE)
-            .take(self.count())
-            .map(|at| Signature {
-                key: KeyId(wire::word(self.bytes, at)),
-                bytes: wire::bytes(self.bytes, at.saturating_add(size_of::<u32>())),
-            })
+        self.entries().iter().map(signature_of)
     }
 
     /// Asks whether enough keys of `ring`, those in `revoked` left out, have signed.
@@ -107,13 +99,14 @@ impl<'h> Header<'h> {
         ring: &KeyRing<'_>,
         revoked: Revoked,
     ) -> Result<Authentic<'h>, Refusal> {
-        let mut release_open = usize::from(ring.release_threshold.max(1));
-        let mut root_open = match self.manifest.revoked().next() {
-            Some(_) => usize::from(ring.root_threshold.max(1)),
-            None => 0,
+        let revokes = revocations(&self.manifest, ring);
+        let mut release_open = ring.release_threshold.max(1);
+        let mut root_open = match self.manifest.revokes_any() {
+            true => ring.root_threshold.max(1),
+            false => 0,
         };
-        for signature in self.signatures() {
-            let Some((place, key)) = find(ring, signature.key) else {
+        for entry in self.entries() {
+            let Some((place, key)) = find(ring, key_of(entry)) else {
                 continue;
             };
             let counts_for_release = key.roles.release && release_open > 0;
@@ -121,7 +114,7 @@ impl<'h> Header<'h> {
             if revoked.contains(place) || !(counts_for_release || counts_for_root) {
                 continue;
             }
-            if !is_signed_by(&self.manifest, key, &signature) {
+            if !is_signed_by(&self.manifest, key, &signature_of(entry)) {
                 return Err(Refusal::BadSignature);
             }
             release_open = release_open.saturating_sub(counts_for_release.into());
@@ -135,13 +128,27 @@ impl<'h> Header<'h> {
         }
         Ok(Authentic {
             digest: self.manifest.digest(),
-            revokes: revocations(&self.manifest, ring),
+            revokes,
             header: self,
         })
     }
 
-    fn count(&self) -> usize {
-        wire::byte(self.bytes, field::COUNT).into()
+    fn entries(&self) -> &'h [[u8; field::SIGNATURE_STRIDE]] {
+        let count = usize::from(wire::byte(self.bytes, field::COUNT));
+        let places = self.bytes.get(field::SIGNATURES..field::PADDING);
+        let (entries, _) = places.unwrap_or_default().as_chunks();
+        entries.get(..count).unwrap_or_default()
+    }
+}
+
+fn key_of(entry: &[u8; field::SIGNATURE_STRIDE]) -> KeyId {
+    KeyId(wire::word(entry, 0))
+}
+
+fn signature_of(entry: &[u8; field::SIGNATURE_STRIDE]) -> Signature {
+    Signature {
+        key: key_of(entry),
+        bytes: wire::bytes(entry, size_of::<u32>()),
     }
 }
 
@@ -207,6 +214,7 @@ pub fn authenticate_for_install<'h>(
 
 /// Whether `key` made this signature over `manifest`.
 #[must_use]
+#[inline(never)] // in a caller's loop, curve arithmetic and its frame would be 300 bytes of text more
 pub fn is_signed_by(manifest: &Manifest, key: &Key, signature: &Signature) -> bool {
     let mut message = [0; SIGNING_DOMAIN.len() + MANIFEST_LEN];
     wire::put(&mut message, 0, SIGNING_DOMAIN);
@@ -249,10 +257,11 @@ fn find<'r>(ring: &KeyRing<'r>, id: KeyId) -> Option<(usize, &'r Key)> {
 }
 
 fn revocations(manifest: &Manifest, ring: &KeyRing<'_>) -> Revoked {
-    manifest
-        .revoked()
-        .filter_map(|id| find(ring, id))
-        .fold(Revoked::default(), |revoked, (place, _)| {
-            revoked.with(place)
-        })
+    let mut revocations = Revoked::default();
+    for id in manifest.revoked() {
+        if let Some((place, _)) = find(ring, id) {
+            revocations = revocations.with(place);
+        }
+    }
+    revocations
 }

@@ -71,12 +71,18 @@ pub struct Journal {
 struct Sector {
     /// Number of equal valid copies.
     valid: u8,
-    /// Their sequence number.
+    /// Their sequence number; 0 if there is none.
     sequence: u32,
     /// The place of one of them.
     copy: u8,
     /// The highest sequence number in any valid copy.
     highest: u32,
+}
+
+/// What was seen in all sectors.
+struct Seen {
+    sectors: [Sector; MAX_SECTORS],
+    count: u8,
 }
 
 impl Journal {
@@ -96,24 +102,31 @@ impl Journal {
         const { fits_write_units::<F>() };
         self.writable = false;
         let mut known = None;
+        let mut content = [0; SNAPSHOT_LEN];
         let most_rewrites = self.place.sectors.saturating_mul(2);
         for rewrites in 0..=most_rewrites {
             let seen = self.look(flash);
-            let Some((current, at)) = current(&seen) else {
+            let Some(current) = seen.current() else {
                 break;
             };
-            let content = self.read(flash, current, at.copy);
-            let Some(snapshot) = content.as_ref().and_then(snapshot::decode) else {
-                continue; // it was readable a moment ago
+            let (sector, Sector { copy, .. }) = current;
+            // It was valid a moment ago. But it gets a new checksum before it is written again.
+            if !self.read_valid(flash, sector, *copy, &mut content) {
+                continue;
+            }
+            let Some(snapshot) = snapshot::decode(&content) else {
+                continue;
             };
-            known = Some(snapshot);
-            let Some(target) = heal_target(&seen, (current, at)) else {
+            if seen.is_whole() {
                 self.writable = true;
                 return Opened::Sound { snapshot, rewrites };
-            };
-            if let Some(content) = content.filter(|_| rewrites < most_rewrites) {
+            }
+            known = Some(snapshot);
+            if let Some(target) = seen.target(current)
+                && rewrites < most_rewrites
+            {
                 // Whether it went well is what the next look will find out.
-                let _ = self.put(flash, watchdog, target, content, &seen);
+                let _ = self.put(flash, watchdog, &seen, target, &mut content);
             }
         }
         known.map_or(Opened::Lost, Opened::GaveUp)
@@ -132,16 +145,11 @@ impl Journal {
         if !core::mem::take(&mut self.writable) {
             return Err(WriteError::NotOpen);
         }
+        let mut content = snapshot::encode(snapshot, 0, self.layout);
         let seen = self.look(flash);
-        let target = oldest(&seen, current(&seen).map(|(sector, _)| sector));
+        let target = seen.current().and_then(|current| seen.target(current));
         let target = target.ok_or(WriteError::NotOpen)?;
-        self.put(
-            flash,
-            watchdog,
-            target,
-            snapshot::encode(snapshot, 0, self.layout),
-            &seen,
-        )?;
+        self.put(flash, watchdog, &seen, target, &mut content)?;
         self.writable = true;
         Ok(())
     }
@@ -163,14 +171,9 @@ impl Journal {
             watchdog.feed();
             self.erase(flash, sector)?;
         }
+        let mut content = snapshot::encode(snapshot, 0, self.layout);
         let seen = self.look(flash);
-        self.put(
-            flash,
-            watchdog,
-            0,
-            snapshot::encode(snapshot, 0, self.layout),
-            &seen,
-        )?;
+        self.put(flash, watchdog, &seen, 0, &mut content)?;
         match self.open(flash, watchdog) {
             Opened::Sound { .. } => Ok(()),
             Opened::GaveUp(_) | Opened::Lost => Err(WriteError::Flash),
@@ -182,23 +185,24 @@ impl Journal {
         &self,
         flash: &mut F,
         watchdog: &mut impl Watchdog,
-        target: u8,
-        mut content: snapshot::Bytes,
         seen: &Seen,
+        target: u8,
+        content: &mut snapshot::Bytes,
     ) -> Result<(), WriteError> {
-        let highest = sectors(seen).map(|(_, sector)| sector.highest).max();
-        let sequence = highest.unwrap_or(0).checked_add(1);
-        let sequence = sequence.ok_or(WriteError::Flash)?;
-        snapshot::renumber(&mut content, sequence);
+        let sequence = seen.highest().checked_add(1).ok_or(WriteError::Flash)?;
+        snapshot::renumber(content, sequence);
         watchdog.feed();
         self.erase(flash, target)?;
         for copy in 0..COPIES {
             let at = self.copy_offset(target, copy);
-            flash.write(at, &content).map_err(|_| WriteError::Flash)?;
+            flash.write(at, content).map_err(|_| WriteError::Flash)?;
         }
         let after = self.look_at(flash, target);
-        let whole = after.valid == COPIES && after.sequence == sequence;
-        whole.then_some(()).ok_or(WriteError::Flash)
+        if after.valid == COPIES && after.sequence == sequence {
+            Ok(())
+        } else {
+            Err(WriteError::Flash)
+        }
     }
 
     fn erase<F: NorFlash>(&self, flash: &mut F, sector: u8) -> Result<(), WriteError> {
@@ -210,9 +214,12 @@ impl Journal {
 
 impl Journal {
     fn look<F: ReadNorFlash>(&self, flash: &mut F) -> Seen {
-        let mut seen = [None; MAX_SECTORS];
-        for (sector, place) in (0..self.place.sectors).zip(&mut seen) {
-            *place = Some(self.look_at(flash, sector));
+        let mut seen = Seen {
+            sectors: [Sector::default(); MAX_SECTORS],
+            count: self.place.sectors,
+        };
+        for (sector, place) in (0..self.place.sectors).zip(&mut seen.sectors) {
+            *place = self.look_at(flash, sector);
         }
         seen
     }
@@ -220,44 +227,55 @@ impl Journal {
     /// Blank, garbage and a read error are all just "not valid".
     fn look_at<F: ReadNorFlash>(&self, flash: &mut F, sector: u8) -> Sector {
         let mut best = Sector::default();
-        let mut highest = 0;
+        let mut content = [0; SNAPSHOT_LEN];
+        let mut other = [0; SNAPSHOT_LEN];
         for copy in 0..COPIES {
-            let content = self.read(flash, sector, copy);
-            let valid = content.filter(|content| snapshot::is_valid(content, self.layout));
-            let Some(content) = valid else {
+            if !self.read_valid(flash, sector, copy, &mut content) {
                 continue;
-            };
+            }
+            let mut valid = 0;
+            for place in 0..COPIES {
+                if self.read(flash, sector, place, &mut other) && other == content {
+                    valid = u8::saturating_add(valid, 1);
+                }
+            }
             let sequence = snapshot::sequence(&content);
-            highest = highest.max(sequence);
-            let equal =
-                (0..COPIES).filter(|other| self.read(flash, sector, *other) == Some(content));
-            let valid = equal.count() as u8;
+            best.highest = best.highest.max(sequence);
             if valid > best.valid {
                 best = Sector {
                     valid,
                     sequence,
                     copy,
-                    highest,
+                    ..best
                 };
             }
             if valid == COPIES {
                 break;
             }
         }
-        best.highest = highest;
         best
     }
 
+    /// Whether it could be read, and is valid.
+    fn read_valid<F: ReadNorFlash>(
+        &self,
+        flash: &mut F,
+        sector: u8,
+        copy: u8,
+        into: &mut snapshot::Bytes,
+    ) -> bool {
+        self.read(flash, sector, copy, into) && snapshot::is_valid(into, self.layout)
+    }
+
+    /// Whether it could be read.
     fn read<F: ReadNorFlash>(
         &self,
         flash: &mut F,
         sector: u8,
         copy: u8,
-    ) -> Option<snapshot::Bytes> {
-        let mut content = [0; SNAPSHOT_LEN];
-        let at = self.copy_offset(sector, copy);
-        flash.read(at, &mut content).ok()?;
-        Some(content)
+        into: &mut snapshot::Bytes,
+    ) -> bool {
+        flash.read(self.copy_offset(sector, copy), into).is_ok()
     }
 
     fn sector_offset(&self, sector: u8) -> u32 {
@@ -280,44 +298,67 @@ const fn fits_write_units<F: NorFlash>() {
     );
 }
 
-/// What was seen in each sector that there is.
-type Seen = [Option<Sector>; MAX_SECTORS];
-
-fn sectors(seen: &Seen) -> impl Iterator<Item = (u8, Sector)> + '_ {
-    (0..).zip(seen.iter().copied().flatten())
-}
-
-/// The sector whose snapshot counts: the highest sequence among the strong ones; if there is none, the
-/// lowest among the weak ones, for the newer ones are its unfinished copies.
-fn current(seen: &Seen) -> Option<(u8, Sector)> {
-    let strong = sectors(seen).filter(|(_, sector)| sector.valid >= STRONG);
-    let newest = strong.max_by_key(|(_, sector)| sector.sequence);
-    newest.or_else(|| {
-        let weak = sectors(seen).filter(|(_, sector)| sector.valid > 0);
-        weak.min_by_key(|(_, sector)| sector.sequence)
-    })
-}
-
-/// The sector to rewrite next, unless all are whole: one without a valid copy, else the newest that is
-/// newer than the current one, else the oldest. Never the current one.
-fn heal_target(seen: &Seen, current: (u8, Sector)) -> Option<u8> {
-    if sectors(seen).all(|(_, sector)| sector.valid == COPIES) {
-        return None;
+impl Seen {
+    fn sectors(&self) -> impl Iterator<Item = (u8, &Sector)> {
+        (0..self.count).zip(&self.sectors)
     }
-    let empty = sectors(seen).find(|(_, sector)| sector.valid == 0);
-    let newest = || {
-        sectors(seen)
-            .filter(|(_, sector)| sector.sequence > current.1.sequence)
-            .max_by_key(|(_, sector)| sector.sequence)
-    };
-    let target = empty.or_else(newest).map(|(sector, _)| sector);
-    target.or_else(|| oldest(seen, Some(current.0)))
+
+    fn is_whole(&self) -> bool {
+        self.sectors().all(|(_, sector)| sector.valid == COPIES)
+    }
+
+    /// The highest sequence number in any valid copy.
+    fn highest(&self) -> u32 {
+        self.sectors()
+            .fold(0, |highest, (_, sector)| highest.max(sector.highest))
+    }
+
+    /// The sector whose snapshot counts: the highest sequence among the strong ones; if there is none, the
+    /// lowest among the weak ones, for the newer ones are its unfinished copies.
+    fn current(&self) -> Option<(u8, &Sector)> {
+        let mut best: Option<(u8, &Sector)> = None;
+        for (place, sector) in self.sectors() {
+            if sector.valid > 0 && best.is_none_or(|(_, best)| sector.counts_before(best)) {
+                best = Some((place, sector));
+            }
+        }
+        best
+    }
+
+    /// The sector to rewrite next: one without a valid copy, else the newest that is newer than the
+    /// current one, else the oldest. Never the current one. In a whole journal it is the oldest.
+    fn target(&self, (current, newest): (u8, &Sector)) -> Option<u8> {
+        let mut target = None;
+        let mut first_turn = u64::MAX;
+        for (place, sector) in self.sectors() {
+            let turn = sector.turn(newest);
+            if place != current && turn < first_turn {
+                target = Some(place);
+                first_turn = turn;
+            }
+        }
+        target
+    }
 }
 
-/// The sector that a write replaces: one without a valid copy, or the lowest sequence; never `newest`.
-fn oldest(seen: &Seen, newest: Option<u8>) -> Option<u8> {
-    let others = sectors(seen).filter(|(sector, _)| Some(*sector) != newest);
-    others
-        .min_by_key(|(_, sector)| (sector.valid > 0, sector.sequence))
-        .map(|(sector, _)| sector)
+impl Sector {
+    /// Whether this sector counts rather than `best`, which stands before it; both have valid copies.
+    const fn counts_before(&self, best: &Self) -> bool {
+        match (self.valid >= STRONG, best.valid >= STRONG) {
+            (true, true) => self.sequence >= best.sequence,
+            (false, false) => self.sequence < best.sequence,
+            (strong, _) => strong,
+        }
+    }
+
+    /// When it is to be rewritten: the lowest number first.
+    const fn turn(&self, current: &Self) -> u64 {
+        if self.valid == 0 {
+            0
+        } else if self.sequence > current.sequence {
+            1 << 32 | !self.sequence as u64
+        } else {
+            2 << 32 | self.sequence as u64
+        }
+    }
 }

@@ -40,21 +40,15 @@ impl Slot {
     }
 
     /// The entry of a pair that belongs to this slot.
+    #[expect(clippy::indexing_slicing, reason = "0 or 1, in a pair")]
     pub const fn of<T>(self, pair: &[T; 2]) -> &T {
-        let [a, b] = pair;
-        match self {
-            Self::A => a,
-            Self::B => b,
-        }
+        &pair[self as usize]
     }
 
     /// The same, to change it.
+    #[expect(clippy::indexing_slicing, reason = "0 or 1, in a pair")]
     pub const fn of_mut<T>(self, pair: &mut [T; 2]) -> &mut T {
-        let [a, b] = pair;
-        match self {
-            Self::A => a,
-            Self::B => b,
-        }
+        &mut pair[self as usize]
     }
 }
 

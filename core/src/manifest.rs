@@ -146,46 +146,71 @@ impl Manifest {
     /// What the format does not allow.
     pub fn new(fields: &Fields) -> Result<Self, Refusal> {
         let mut bytes = [0; MANIFEST_LEN];
-        let mut put = |at, field: &[u8]| wire::put(&mut bytes, at, field);
-        put(field::MAGIC, &MAGIC);
-        put(field::FORMAT, &FORMAT.to_le_bytes());
-        put(field::LENGTH, &(MANIFEST_LEN as u16).to_le_bytes());
-        put(field::VENDOR, &fields.vendor_id);
-        put(field::CLASS, &fields.class_id);
-        put(field::LAYOUT, &fields.layout.0);
-        put(field::VERSION, &fields.version.to_bytes());
+        wire::put(&mut bytes, field::MAGIC, &MAGIC);
+        wire::put(&mut bytes, field::FORMAT, &FORMAT.to_le_bytes());
+        wire::put(
+            &mut bytes,
+            field::LENGTH,
+            &(MANIFEST_LEN as u16).to_le_bytes(),
+        );
+        wire::put(&mut bytes, field::VENDOR, &fields.vendor_id);
+        wire::put(&mut bytes, field::CLASS, &fields.class_id);
+        wire::put(&mut bytes, field::LAYOUT, &fields.layout.0);
+        wire::put(&mut bytes, field::VERSION, &fields.version.to_bytes());
         let chunk_size = u16::try_from(fields.chunk_size).map_err(|_| Refusal::FieldOutOfRange)?;
-        put(field::CHUNK_SIZE, &chunk_size.to_le_bytes());
-        put(field::SEQUENCE, &fields.sequence.to_le_bytes());
-        put(
+        wire::put(&mut bytes, field::CHUNK_SIZE, &chunk_size.to_le_bytes());
+        wire::put(&mut bytes, field::SEQUENCE, &fields.sequence.to_le_bytes());
+        wire::put(
+            &mut bytes,
             field::SECURITY_COUNTER,
             &fields.security_counter.to_le_bytes(),
         );
-        put(field::REVOKE_BELOW, &fields.revoke_below.to_le_bytes());
-        put(field::PAYLOAD_LEN, &fields.payload_len.to_le_bytes());
-        put(field::PAYLOAD_A, &Slot::A.of(&fields.payload).0);
-        put(field::PAYLOAD_B, &Slot::B.of(&fields.payload).0);
+        wire::put(
+            &mut bytes,
+            field::REVOKE_BELOW,
+            &fields.revoke_below.to_le_bytes(),
+        );
+        wire::put(
+            &mut bytes,
+            field::PAYLOAD_LEN,
+            &fields.payload_len.to_le_bytes(),
+        );
+        wire::put(&mut bytes, field::PAYLOAD_A, &Slot::A.of(&fields.payload).0);
+        wire::put(&mut bytes, field::PAYLOAD_B, &Slot::B.of(&fields.payload).0);
         let page_len =
             u16::try_from(fields.first_page_len).map_err(|_| Refusal::FieldOutOfRange)?;
-        put(field::FIRST_PAGE_LEN, &page_len.to_le_bytes());
-        put(field::FIRST_PAGE, &fields.first_page.0);
-        put(field::TRIAL_SECONDS, &fields.trial_seconds.to_le_bytes());
-        put(field::TRIAL_ATTEMPTS, &[fields.trial_attempts]);
-        put(
+        wire::put(&mut bytes, field::FIRST_PAGE_LEN, &page_len.to_le_bytes());
+        wire::put(&mut bytes, field::FIRST_PAGE, &fields.first_page.0);
+        wire::put(
+            &mut bytes,
+            field::TRIAL_SECONDS,
+            &fields.trial_seconds.to_le_bytes(),
+        );
+        wire::put(&mut bytes, field::TRIAL_ATTEMPTS, &[fields.trial_attempts]);
+        wire::put(
+            &mut bytes,
             field::OLDEST_BOOTLOADER,
             &fields.oldest_bootloader.to_bytes(),
         );
-        put(field::SCHEMA_FIRST, &fields.schemas.0.to_le_bytes());
-        put(field::SCHEMA_LAST, &fields.schemas.1.to_le_bytes());
-        put(field::SBOM, &fields.sbom.0);
-        put(field::PROVENANCE, &fields.provenance.0);
+        wire::put(
+            &mut bytes,
+            field::SCHEMA_FIRST,
+            &fields.schemas.0.to_le_bytes(),
+        );
+        wire::put(
+            &mut bytes,
+            field::SCHEMA_LAST,
+            &fields.schemas.1.to_le_bytes(),
+        );
+        wire::put(&mut bytes, field::SBOM, &fields.sbom.0);
+        wire::put(&mut bytes, field::PROVENANCE, &fields.provenance.0);
         let mut count = 0_u8;
         let places = (field::REVOKED..field::PADDING).step_by(size_of::<u32>());
         for (place, key) in places.zip(fields.revoked.iter().flatten()) {
-            put(place, &key.0.to_le_bytes());
+            wire::put(&mut bytes, place, &key.0.to_le_bytes());
             count = count.saturating_add(1);
         }
-        put(field::REVOKED_COUNT, &[count]);
+        wire::put(&mut bytes, field::REVOKED_COUNT, &[count]);
         Self::new_checked(&bytes)
     }
 
@@ -357,19 +382,33 @@ impl Manifest {
 
     /// The keys that this manifest revokes, in ascending order.
     pub fn revoked(&self) -> impl Iterator<Item = KeyId> + '_ {
-        let count = usize::from(wire::byte(&self.0, field::REVOKED_COUNT));
-        (field::REVOKED..field::PADDING)
-            .step_by(size_of::<u32>())
-            .take(count)
-            .map(|at| KeyId(wire::word(&self.0, at)))
+        self.revoked_entries()
+            .iter()
+            .map(|id| KeyId(u32::from_le_bytes(*id)))
+    }
+
+    /// Whether it revokes keys at all.
+    #[must_use]
+    pub fn revokes_any(&self) -> bool {
+        self.revoked_count() > 0
+    }
+
+    fn revoked_count(&self) -> usize {
+        wire::byte(&self.0, field::REVOKED_COUNT).into()
+    }
+
+    fn revoked_entries(&self) -> &[[u8; size_of::<u32>()]] {
+        let places = self.0.get(field::REVOKED..field::PADDING);
+        let (entries, _) = places.unwrap_or_default().as_chunks();
+        entries.get(..self.revoked_count()).unwrap_or_default()
     }
 
     fn revocations_are_sound(&self) -> bool {
-        let count = usize::from(wire::byte(&self.0, field::REVOKED_COUNT));
-        let unused = count
+        let unused = self
+            .revoked_count()
             .saturating_mul(size_of::<u32>())
             .saturating_add(field::REVOKED);
-        count <= MAX_REVOKED
+        self.revoked_count() <= MAX_REVOKED
             && self.revoked().is_sorted_by(|a, b| a < b)
             && wire::all_zero(&self.0, unused..field::PADDING)
     }

@@ -185,7 +185,8 @@ impl Refusal {
     /// The refusal with this number.
     #[must_use]
     pub fn from_code(code: u16) -> Option<Self> {
-        Self::ALL.into_iter().find(|refusal| refusal.code() == code)
+        let mut all = Self::ALL.iter().copied();
+        all.find(|refusal| refusal.code() == code)
     }
 }
 

@@ -38,8 +38,17 @@ impl ResetReason {
 
     /// The reason with this number.
     #[must_use]
-    pub fn from_code(code: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|reason| *reason as u8 == code)
+    pub const fn from_code(code: u8) -> Option<Self> {
+        Some(match code {
+            0 => Self::Unknown,
+            1 => Self::PowerOn,
+            2 => Self::BrownOut,
+            3 => Self::Pin,
+            4 => Self::Software,
+            5 => Self::Watchdog,
+            6 => Self::LockUp,
+            _ => return None,
+        })
     }
 
     /// Whether the firmware is to blame.

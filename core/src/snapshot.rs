@@ -17,17 +17,17 @@ mod field {
     pub(super) const SEQUENCE: usize = 4; // 4
     pub(super) const LAYOUT: usize = 8; // 32
     pub(super) const ACTIVE: usize = 40; // 1
-    pub(super) const ZERO_1: usize = 41; // 1
+    // zero: 1
     pub(super) const SCHEMA: usize = 42; // 2
     pub(super) const FLOOR: usize = 44; // 4
     pub(super) const REVOKED: usize = 48; // 2
-    pub(super) const ZERO_2: usize = 50; // 2
+    // zero: 2
     pub(super) const FORGOTTEN: usize = 52; // 4
     pub(super) const SLOTS: usize = 56; // 2 × SLOT_LEN
     pub(super) const SLOT_LEN: usize = 44;
     pub(super) const REJECTED: usize = SLOTS + 2 * SLOT_LEN; // 4 × REJECTION_LEN
     pub(super) const REJECTION_LEN: usize = 40;
-    pub(super) const ZERO_3: usize = REJECTED + 4 * REJECTION_LEN; // 12
+    pub(super) const ZERO: usize = REJECTED + 4 * REJECTION_LEN; // 12
     pub(super) const CRC: usize = 316; // 4
 
     pub(super) mod slot {
@@ -83,12 +83,28 @@ pub fn encode(snapshot: &Snapshot, sequence: u32, layout: Digest) -> Bytes {
         field::FORGOTTEN,
         &snapshot.forgotten.to_le_bytes(),
     );
-    for (state, at) in snapshot.slots.iter().zip(slot_places()) {
-        encode_slot(state, at, &mut bytes);
+    let slots = bytes.get_mut(field::SLOTS..field::REJECTED);
+    let (slots, _) = slots.unwrap_or_default().as_chunks_mut();
+    for (place, slot) in slots.iter_mut().zip(&snapshot.slots) {
+        encode_slot(slot, place);
     }
-    for (entry, at) in snapshot.rejected.iter().zip(rejection_places()) {
+    let rejected = bytes.get_mut(field::REJECTED..field::ZERO);
+    let (rejected, _) = rejected
+        .unwrap_or_default()
+        .as_chunks_mut::<{ field::REJECTION_LEN }>();
+    for (place, entry) in rejected.iter_mut().zip(&snapshot.rejected) {
         if let Some(rejection) = entry {
-            encode_rejection(rejection, at, &mut bytes);
+            wire::put(place, field::rejection::DIGEST, &rejection.digest.0);
+            wire::put(
+                place,
+                field::rejection::SEQUENCE,
+                &rejection.sequence.to_le_bytes(),
+            );
+            wire::put(
+                place,
+                field::rejection::REASON,
+                &rejection.reason.code().to_le_bytes(),
+            );
         }
     }
     renumber(&mut bytes, sequence);
@@ -98,17 +114,15 @@ pub fn encode(snapshot: &Snapshot, sequence: u32, layout: Digest) -> Bytes {
 /// Gives bytes that came from [`encode`] another sequence number.
 pub fn renumber(bytes: &mut Bytes, sequence: u32) {
     wire::put(bytes, field::SEQUENCE, &sequence.to_le_bytes());
-    let crc = crc_of(bytes);
+    let crc = bytes.get(..field::CRC).map_or(0, wire::crc32);
     wire::put(bytes, field::CRC, &crc.to_le_bytes());
 }
 
-/// Whether `bytes` are a snapshot for this layout, whole and sound.
+/// Whether `bytes` are a snapshot for this layout, whole and sound: exactly what [`encode`] makes of
+/// what they say. So magic, layout, CRC and all that must be zero are written down once, there.
 #[must_use]
 pub fn is_valid(bytes: &Bytes, layout: Digest) -> bool {
-    wire::bytes(bytes, field::MAGIC) == MAGIC
-        && wire::bytes(bytes, field::LAYOUT) == layout.0
-        && wire::word(bytes, field::CRC) == crc_of(bytes)
-        && decode(bytes).is_some()
+    decode(bytes).is_some_and(|snapshot| encode(&snapshot, sequence(bytes), layout) == *bytes)
 }
 
 /// The sequence number of valid bytes.
@@ -117,19 +131,15 @@ pub fn sequence(bytes: &Bytes) -> u32 {
     wire::word(bytes, field::SEQUENCE)
 }
 
-/// The snapshot in `bytes`, if every field makes sense.
+/// The snapshot in valid bytes; of others, what their fields say, if that makes sense.
 #[must_use]
 pub fn decode(bytes: &Bytes) -> Option<Snapshot> {
-    let zero = wire::all_zero(bytes, field::ZERO_1..field::SCHEMA)
-        && wire::all_zero(bytes, field::ZERO_2..field::FORGOTTEN)
-        && wire::all_zero(bytes, field::ZERO_3..field::CRC);
-    let active = match wire::byte(bytes, field::ACTIVE) {
-        0 => Slot::A,
-        1 => Slot::B,
-        _ => return None,
-    };
     let mut snapshot = Snapshot {
-        active,
+        active: match wire::byte(bytes, field::ACTIVE) {
+            0 => Slot::A,
+            1 => Slot::B,
+            _ => return None,
+        },
         slots: [SlotState::Empty; 2],
         floor: wire::word(bytes, field::FLOOR),
         revoked: Revoked(wire::half(bytes, field::REVOKED)),
@@ -137,117 +147,73 @@ pub fn decode(bytes: &Bytes) -> Option<Snapshot> {
         forgotten: wire::word(bytes, field::FORGOTTEN),
         schema: wire::half(bytes, field::SCHEMA),
     };
-    for (state, at) in snapshot.slots.iter_mut().zip(slot_places()) {
-        *state = decode_slot(bytes.get(at..)?)?;
+    let (slots, _) = bytes.get(field::SLOTS..field::REJECTED)?.as_chunks();
+    for (slot, place) in snapshot.slots.iter_mut().zip(slots) {
+        *slot = decode_slot(place)?;
     }
-    for (entry, at) in snapshot.rejected.iter_mut().zip(rejection_places()) {
-        *entry = decode_rejection(bytes.get(at..)?)?;
+    let rejected = bytes.get(field::REJECTED..field::ZERO)?;
+    let (rejected, _) = rejected.as_chunks::<{ field::REJECTION_LEN }>();
+    for (entry, place) in snapshot.rejected.iter_mut().zip(rejected) {
+        let reason = wire::half(place, field::rejection::REASON);
+        if reason != 0 {
+            *entry = Some(Rejection {
+                digest: Digest(wire::bytes(place, field::rejection::DIGEST)),
+                sequence: wire::word(place, field::rejection::SEQUENCE),
+                reason: Reason::from_code(reason)?,
+            });
+        }
     }
-    (zero && snapshot.is_sound()).then_some(snapshot)
+    snapshot.is_sound().then_some(snapshot)
 }
 
-fn crc_of(bytes: &Bytes) -> u32 {
-    bytes.get(..field::CRC).map_or(0, wire::crc32)
-}
-
-fn slot_places() -> impl Iterator<Item = usize> {
-    (field::SLOTS..field::REJECTED).step_by(field::SLOT_LEN)
-}
-
-fn rejection_places() -> impl Iterator<Item = usize> {
-    (field::REJECTED..field::ZERO_3).step_by(field::REJECTION_LEN)
-}
-
-fn encode_slot(slot: &SlotState, at: usize, bytes: &mut Bytes) {
-    let mut put = |field: usize, value: &[u8]| wire::put(bytes, at.saturating_add(field), value);
-    let number = match slot {
-        SlotState::Empty => state::EMPTY,
-        SlotState::Receiving(_) => state::RECEIVING,
-        SlotState::Trial(..) => state::TRIAL,
-        SlotState::Confirmed(_) => state::CONFIRMED,
-        SlotState::Rejected(..) => state::REJECTED,
+fn encode_slot(slot: &SlotState, place: &mut [u8; field::SLOT_LEN]) {
+    let (number, image) = match slot {
+        SlotState::Empty => return, // all zero
+        SlotState::Receiving(image) => (state::RECEIVING, image),
+        SlotState::Trial(image, budget) => {
+            wire::put(place, field::slot::ATTEMPTS, &[budget.attempts]);
+            wire::put(place, field::slot::POWER, &[budget.power]);
+            wire::put(place, field::slot::BOOTED, &[budget.booted.into()]);
+            (state::TRIAL, image)
+        }
+        SlotState::Confirmed(image) => (state::CONFIRMED, image),
+        SlotState::Rejected(image, reason) => {
+            wire::put(place, field::slot::REASON, &reason.code().to_le_bytes());
+            (state::REJECTED, image)
+        }
     };
-    put(field::slot::STATE, &[number]);
-    if let SlotState::Trial(_, budget) = slot {
-        put(field::slot::ATTEMPTS, &[budget.attempts]);
-        put(field::slot::POWER, &[budget.power]);
-        put(field::slot::BOOTED, &[budget.booted.into()]);
-    }
-    if let SlotState::Rejected(_, reason) = slot {
-        put(field::slot::REASON, &reason.code().to_le_bytes());
-    }
-    if let Some(image) = slot.image() {
-        put(field::slot::ORIGIN, &[image.origin as u8]);
-        put(field::slot::SEQUENCE, &image.sequence.to_le_bytes());
-        put(field::slot::DIGEST, &image.digest.0);
-    }
+    wire::put(place, field::slot::STATE, &[number]);
+    wire::put(place, field::slot::ORIGIN, &[image.origin as u8]);
+    wire::put(place, field::slot::SEQUENCE, &image.sequence.to_le_bytes());
+    wire::put(place, field::slot::DIGEST, &image.digest.0);
 }
 
-fn decode_slot(bytes: &[u8]) -> Option<SlotState> {
-    let origin = match wire::byte(bytes, field::slot::ORIGIN) {
-        0 => Origin::Found,
-        1 => Origin::Factory,
-        2 => Origin::Network,
-        3 => Origin::Local,
-        _ => return None,
-    };
+fn decode_slot(place: &[u8; field::SLOT_LEN]) -> Option<SlotState> {
     let image = Image {
-        digest: Digest(wire::bytes(bytes, field::slot::DIGEST)),
-        sequence: wire::word(bytes, field::slot::SEQUENCE),
-        origin,
-    };
-    let booted = match wire::byte(bytes, field::slot::BOOTED) {
-        0 => false,
-        1 => true,
-        _ => return None,
+        digest: Digest(wire::bytes(place, field::slot::DIGEST)),
+        sequence: wire::word(place, field::slot::SEQUENCE),
+        origin: match wire::byte(place, field::slot::ORIGIN) {
+            0 => Origin::Found,
+            1 => Origin::Factory,
+            2 => Origin::Network,
+            3 => Origin::Local,
+            _ => return None,
+        },
     };
     let budget = Budget {
-        attempts: wire::byte(bytes, field::slot::ATTEMPTS),
-        power: wire::byte(bytes, field::slot::POWER),
-        booted,
+        attempts: wire::byte(place, field::slot::ATTEMPTS),
+        power: wire::byte(place, field::slot::POWER),
+        booted: wire::byte(place, field::slot::BOOTED) == 1,
     };
-    let reason = wire::half(bytes, field::slot::REASON);
-    let slot = match wire::byte(bytes, field::slot::STATE) {
+    let reason = wire::half(place, field::slot::REASON);
+    Some(match wire::byte(place, field::slot::STATE) {
         state::EMPTY => SlotState::Empty,
         state::RECEIVING => SlotState::Receiving(image),
         state::TRIAL => SlotState::Trial(image, budget),
         state::CONFIRMED => SlotState::Confirmed(image),
         state::REJECTED => SlotState::Rejected(image, Reason::from_code(reason)?),
         _ => return None,
-    };
-    // What a state does not have must be zero: putting it into bytes again gives the same ones.
-    let mut again = [0; SNAPSHOT_LEN];
-    encode_slot(&slot, 0, &mut again);
-    (bytes.get(..field::SLOT_LEN) == again.get(..field::SLOT_LEN)).then_some(slot)
+    })
 }
 
-fn encode_rejection(rejection: &Rejection, at: usize, bytes: &mut Bytes) {
-    let mut put = |field: usize, value: &[u8]| wire::put(bytes, at.saturating_add(field), value);
-    put(field::rejection::DIGEST, &rejection.digest.0);
-    put(
-        field::rejection::SEQUENCE,
-        &rejection.sequence.to_le_bytes(),
-    );
-    put(
-        field::rejection::REASON,
-        &rejection.reason.code().to_le_bytes(),
-    );
-}
-
-/// `None`: nonsense. `Some(None)`: an unused entry, all zero.
-#[expect(clippy::option_option, reason = "an entry is nonsense, unused or used")]
-fn decode_rejection(bytes: &[u8]) -> Option<Option<Rejection>> {
-    if wire::all_zero(bytes, 0..field::REJECTION_LEN) {
-        return Some(None);
-    }
-    if !wire::all_zero(bytes, field::rejection::REASON + 2..field::REJECTION_LEN) {
-        return None;
-    }
-    Some(Some(Rejection {
-        digest: Digest(wire::bytes(bytes, field::rejection::DIGEST)),
-        sequence: wire::word(bytes, field::rejection::SEQUENCE),
-        reason: Reason::from_code(wire::half(bytes, field::rejection::REASON))?,
-    }))
-}
-
-const _: () = assert!(field::ZERO_3 + 12 == field::CRC && field::CRC + 4 == SNAPSHOT_LEN);
+const _: () = assert!(field::ZERO + 12 == field::CRC && field::CRC + 4 == SNAPSHOT_LEN);

@@ -15,6 +15,7 @@
 use crate::digest::Digest;
 use crate::keys::Revoked;
 use crate::layout::Slot;
+use crate::transition::Charge;
 
 /// How often a trial may be started by a power-on or a brown-out.
 pub const POWER_BUDGET: u8 = 16;
@@ -110,6 +111,17 @@ pub struct Budget {
     pub booted: bool,
 }
 
+impl Budget {
+    /// The starts that are left after a reset that is charged so.
+    #[must_use]
+    pub const fn left(&self, charge: Charge) -> u8 {
+        match charge {
+            Charge::Attempt => self.attempts,
+            Charge::Power => self.power,
+        }
+    }
+}
+
 /// What the journal says of one slot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -130,12 +142,12 @@ impl SlotState {
     /// The image that it speaks of.
     #[must_use]
     pub const fn image(&self) -> Option<Image> {
-        match *self {
+        match self {
             Self::Empty => None,
             Self::Receiving(image)
             | Self::Trial(image, _)
             | Self::Confirmed(image)
-            | Self::Rejected(image, _) => Some(image),
+            | Self::Rejected(image, _) => Some(*image),
         }
     }
 }
@@ -194,6 +206,11 @@ impl Snapshot {
         *slot.of(&self.slots)
     }
 
+    /// The same, to change it.
+    pub const fn slot_mut(&mut self, slot: Slot) -> &mut SlotState {
+        slot.of_mut(&mut self.slots)
+    }
+
     /// The same, but for `slot`.
     #[must_use]
     pub const fn with_slot(mut self, slot: Slot, state: SlotState) -> Self {
@@ -211,6 +228,12 @@ impl Snapshot {
     /// The same, with this image at the head of the list of rejected ones.
     #[must_use]
     pub fn remember_rejected(mut self, image: Image, reason: Reason) -> Self {
+        self.add_rejected(&image, reason);
+        self
+    }
+
+    /// Puts this image at the head of the list of rejected ones.
+    pub(crate) fn add_rejected(&mut self, image: &Image, reason: Reason) {
         let mut carried = Some(Rejection {
             digest: image.digest,
             sequence: image.sequence,
@@ -219,13 +242,12 @@ impl Snapshot {
         for entry in &mut self.rejected {
             core::mem::swap(entry, &mut carried);
             if carried.is_none_or(|old| old.digest == image.digest) {
-                return self;
+                return;
             }
         }
         if let Some(fallen) = carried {
             self.forgotten = self.forgotten.max(fallen.sequence);
         }
-        self
     }
 
     /// Whether the active slot is Confirmed and the list of rejected images has no gaps.

@@ -76,43 +76,36 @@ pub enum Event {
 /// # Errors
 /// Why the event cannot happen in this state.
 pub fn transition(before: &Snapshot, event: Event) -> Result<Option<Snapshot>, Refusal> {
-    let after = match event {
+    let mut state = *before;
+    match event {
         Event::Receive {
             running,
             image,
             live,
-        } => receive(before, running, image, live)?,
+        } => receive(&mut state, running, image, live)?,
         Event::Activate {
             target,
             image,
             attempts,
-        } => activate(before, target, image, attempts)?,
-        Event::BootTrial { slot, charge } => boot_trial(before, slot, charge)?,
+        } => activate(&mut state, target, image, attempts)?,
+        Event::BootTrial { slot, charge } => boot_trial(&mut state, slot, charge)?,
         Event::Confirm {
             running,
             revoke_below,
             revokes,
-        } => confirm(before, running, revoke_below, revokes)?,
+        } => confirm(&mut state, running, revoke_below, revokes)?,
         Event::Reject {
             slot,
             reason,
             other_is_acceptable,
-        } => reject(before, slot, reason, other_is_acceptable)?,
-        Event::TrialBroken { slot } => match before.slot(slot) {
-            SlotState::Trial(..) => before.with_slot(slot, SlotState::Empty),
-            _ => return Err(Refusal::Impossible),
-        },
-    };
-    Ok((after != *before).then_some(after))
+        } => reject(&mut state, slot, reason, other_is_acceptable)?,
+        Event::TrialBroken { slot } => trial_broken(&mut state, slot)?,
+    }
+    Ok((state != *before).then_some(state))
 }
 
-fn receive(
-    before: &Snapshot,
-    running: Slot,
-    image: Image,
-    live: bool,
-) -> Result<Snapshot, Refusal> {
-    match before.slot(running) {
+fn receive(state: &mut Snapshot, running: Slot, image: Image, live: bool) -> Result<(), Refusal> {
+    match state.slot(running) {
         SlotState::Confirmed(present) if present.digest == image.digest => {
             return Err(Refusal::AlreadyRunning);
         }
@@ -121,8 +114,8 @@ fn receive(
         SlotState::Rejected(..) => return Err(Refusal::ResetFirst),
         SlotState::Empty | SlotState::Receiving(_) => return Err(Refusal::Impossible),
     }
-    let target = running.other();
-    match before.slot(target) {
+    let target = state.slot_mut(running.other());
+    match *target {
         SlotState::Receiving(present)
             if live && present.digest != image.digest && present.sequence >= image.sequence =>
         {
@@ -141,37 +134,34 @@ fn receive(
         | SlotState::Confirmed(_)
         | SlotState::Rejected(..) => {}
     }
-    let mut after = before.with_slot(target, SlotState::Receiving(image));
-    after.active = running;
-    Ok(after)
+    *target = SlotState::Receiving(image);
+    state.active = running;
+    Ok(())
 }
 
-fn activate(
-    before: &Snapshot,
-    target: Slot,
-    image: Image,
-    attempts: u8,
-) -> Result<Snapshot, Refusal> {
-    match before.slot(target) {
+fn activate(state: &mut Snapshot, target: Slot, image: Image, attempts: u8) -> Result<(), Refusal> {
+    let target = state.slot_mut(target);
+    match *target {
         SlotState::Receiving(present) if present.digest == image.digest => {
             let budget = Budget {
                 attempts,
                 power: POWER_BUDGET,
                 booted: false,
             };
-            Ok(before.with_slot(target, SlotState::Trial(present, budget)))
+            *target = SlotState::Trial(present, budget);
+            Ok(())
         }
         SlotState::Trial(present, Budget { booted: false, .. })
             if present.digest == image.digest =>
         {
-            Ok(*before)
+            Ok(())
         }
         _ => Err(Refusal::Impossible),
     }
 }
 
-fn boot_trial(before: &Snapshot, slot: Slot, charge: Charge) -> Result<Snapshot, Refusal> {
-    let SlotState::Trial(image, mut budget) = before.slot(slot) else {
+pub(crate) fn boot_trial(state: &mut Snapshot, slot: Slot, charge: Charge) -> Result<(), Refusal> {
+    let SlotState::Trial(_, budget) = state.slot_mut(slot) else {
         return Err(Refusal::Impossible);
     };
     let charged = match charge {
@@ -180,46 +170,61 @@ fn boot_trial(before: &Snapshot, slot: Slot, charge: Charge) -> Result<Snapshot,
     };
     *charged = charged.checked_sub(1).ok_or(Refusal::BudgetUsedUp)?;
     budget.booted = true;
-    Ok(before.with_slot(slot, SlotState::Trial(image, budget)))
+    Ok(())
+}
+
+pub(crate) fn trial_broken(state: &mut Snapshot, slot: Slot) -> Result<(), Refusal> {
+    let slot = state.slot_mut(slot);
+    let SlotState::Trial(..) = slot else {
+        return Err(Refusal::Impossible);
+    };
+    *slot = SlotState::Empty;
+    Ok(())
 }
 
 fn confirm(
-    before: &Snapshot,
+    state: &mut Snapshot,
     running: Slot,
     revoke_below: u32,
     revokes: Revoked,
-) -> Result<Snapshot, Refusal> {
-    match before.slot(running) {
+) -> Result<(), Refusal> {
+    let slot = state.slot_mut(running);
+    match *slot {
         SlotState::Trial(image, Budget { booted: true, .. }) => {
-            let mut after = before.with_slot(running, SlotState::Confirmed(image));
-            after.active = running;
-            after.floor = before.floor.max(revoke_below);
-            after.revoked = before.revoked.union(revokes);
-            Ok(after)
+            *slot = SlotState::Confirmed(image);
+            state.active = running;
+            state.floor = state.floor.max(revoke_below);
+            state.revoked = state.revoked.union(revokes);
+            Ok(())
         }
-        SlotState::Confirmed(_) => Ok(*before),
+        SlotState::Confirmed(_) => Ok(()),
         _ => Err(Refusal::Impossible),
     }
 }
 
-fn reject(
-    before: &Snapshot,
+pub(crate) fn reject(
+    state: &mut Snapshot,
     slot: Slot,
     reason: Reason,
     other_is_acceptable: bool,
-) -> Result<Snapshot, Refusal> {
-    let image = match before.slot(slot) {
-        SlotState::Trial(image, _) | SlotState::Confirmed(image) => image,
-        SlotState::Rejected(..) => return Ok(*before),
-        SlotState::Empty | SlotState::Receiving(_) => return Err(Refusal::Impossible),
-    };
+) -> Result<(), Refusal> {
     let other = slot.other();
-    if !(other_is_acceptable && matches!(before.slot(other), SlotState::Confirmed(_))) {
+    let other_is_confirmed = matches!(state.slot(other), SlotState::Confirmed(_));
+    let is_active = state.active == slot;
+    let place = state.slot_mut(slot);
+    let image = match *place {
+        SlotState::Trial(image, _) => image,
+        SlotState::Confirmed(image) if is_active => image,
+        SlotState::Rejected(..) => return Ok(()),
+        SlotState::Confirmed(_) | SlotState::Empty | SlotState::Receiving(_) => {
+            return Err(Refusal::Impossible);
+        }
+    };
+    if !(other_is_acceptable && other_is_confirmed) {
         return Err(Refusal::NoAcceptableOther);
     }
-    let mut after = before
-        .with_slot(slot, SlotState::Rejected(image, reason))
-        .remember_rejected(image, reason);
-    after.active = other;
-    Ok(after)
+    *place = SlotState::Rejected(image, reason);
+    state.active = other;
+    state.add_rejected(&image, reason);
+    Ok(())
 }

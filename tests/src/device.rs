@@ -389,13 +389,7 @@ impl<const W: usize, const E: usize> Device<W, E> {
             terms: Terms::new(self.layout, BOOTLOADER, &state),
             entry: Entry::CortexM { ram: &[RAM] },
         };
-        verify(
-            &mut self.slots,
-            slot,
-            expected,
-            &rules,
-            &mut self.watchdog,
-        )
+        verify(&mut self.slots, slot, expected, &rules, &mut self.watchdog)
     }
 
     /// What `slot` reads as.

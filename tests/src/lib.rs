@@ -6,6 +6,7 @@ pub mod board;
 pub mod device;
 pub mod fixtures;
 pub mod flash;
+pub mod golden;
 pub mod images;
 pub mod random;
 pub mod states;

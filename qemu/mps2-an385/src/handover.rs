@@ -21,14 +21,9 @@ pub fn store(block: &[u8; HANDOVER_LEN]) {
 
 /// For [`last_words!`](crate::last_words): notes for the next boot that the watchdog barked, and where.
 pub extern "C" fn note_watchdog(program_counter: u32) {
-    if let Some(handover) = Handover::decode(&load()) {
-        let noted = Handover {
-            barked: true,
-            last_words: program_counter,
-            ..handover
-        };
-        store(&noted.encode());
-    }
+    let mut block = load();
+    Handover::note_watchdog(&mut block, program_counter);
+    store(&block);
 }
 
 const _: () = assert!(HANDOVER_LEN <= memory::SIZE);

@@ -44,6 +44,7 @@ pub mod panic;
 mod register;
 pub mod reset;
 pub mod uart;
+mod vectors;
 #[cfg(feature = "ethernet")]
 mod wake;
 pub mod watchdog;

@@ -2,6 +2,8 @@
 #![no_std]
 #![no_main]
 
+mod memory_functions;
+
 use bistable_bootloader::{Board, Product, boot};
 use bistable_core::handover::HANDOVER_LEN;
 use bistable_core::layout::Slot;
