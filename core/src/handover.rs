@@ -220,8 +220,7 @@ impl Handover {
                 false => last.abnormal,
             },
             resets: last.resets.saturating_add(1),
-            last_words: last.last_words,
-            barked: false,
+            last_words: if last.barked { last.last_words } else { 0 },
             ..Self::default()
         }
     }

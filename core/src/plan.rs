@@ -6,6 +6,10 @@
 //! the unbroken run of matches ends was erased whole before anything beside it was written, and a
 //! sector whose erase was cut is never taken for a match.
 //!
+//! A "sector" is never smaller than a chunk: several small erase sectors count as one. Otherwise a cut
+//! in the erase of a later sector of one chunk would hide behind the next chunk, if that one was torn and
+//! reads as it should for once: both match, and what was torn is kept.
+//!
 //! ```text
 //!   kept        │ k: not kept │ k+1        │ …
 //!   ████ ██████ │ ██ ?        │            │
@@ -16,10 +20,12 @@ use core::ops::Range;
 
 use crate::layout::{HEADER_LEN, Layout};
 use crate::manifest::Manifest;
+use crate::state::SlotState;
 
 /// The sectors that one image uses in a slot of one flash.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Plan {
+    erase_size: u32,
     sector_size: u32,
     payload_offset: u32,
     chunk_size: u32,
@@ -27,14 +33,26 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// For this image; `sector_size` is the flash's erase size in bytes.
+    /// For this image; `erase_size` is the flash's, in bytes.
     #[must_use]
-    pub fn new(layout: &Layout, manifest: &Manifest, sector_size: u32) -> Self {
+    pub fn new(layout: &Layout, manifest: &Manifest, erase_size: u32) -> Self {
+        Self::with_sizes(
+            erase_size,
+            layout.payload_offset,
+            manifest.chunk_size(),
+            manifest.payload_len(),
+        )
+    }
+
+    fn with_sizes(erase_size: u32, payload_offset: u32, chunk_size: u32, payload: u32) -> Self {
+        let erase_size = erase_size.max(1);
+        let sector_size = chunk_size.checked_next_multiple_of(erase_size);
         Self {
-            sector_size: sector_size.max(1),
-            payload_offset: layout.payload_offset,
-            chunk_size: manifest.chunk_size(),
-            end: layout.payload_offset.saturating_add(manifest.payload_len()),
+            erase_size,
+            sector_size: sector_size.unwrap_or(erase_size),
+            payload_offset,
+            chunk_size,
+            end: payload_offset.saturating_add(payload),
         }
     }
 
@@ -72,11 +90,13 @@ impl Plan {
         offset.checked_div(self.sector_size).unwrap_or(0)
     }
 
-    /// Where `sector` lies, from the slot's start.
+    /// Where `sector` lies, from the slot's start: whole erase sectors, and none behind the payload's end.
     #[must_use]
     pub fn sector(&self, sector: u32) -> Range<u32> {
         let start = sector.saturating_mul(self.sector_size);
-        start..start.saturating_add(self.sector_size)
+        let end = start.saturating_add(self.sector_size);
+        let used = self.end.checked_next_multiple_of(self.erase_size);
+        start..end.min(used.unwrap_or(end))
     }
 
     /// The first used sector behind `sector`.
@@ -90,6 +110,39 @@ impl Plan {
         let payload = self.sector_of(self.payload_offset);
         let next = next.max(payload);
         (self.sector(next).start < self.end).then_some(next)
+    }
+}
+
+/// What comes first when an installation begins from the slot's start, before it is recorded that the
+/// slot receives the image.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Beginning {
+    /// Nothing: the slot keeps every byte until the record is durable.
+    Record,
+    /// The first two sectors are erased.
+    Erase,
+    /// It is recorded that the slot receives an image without a name; then as [`Self::Erase`].
+    DisownAndErase,
+}
+
+/// Which of these.
+///
+/// Two things must hold. A slot that the journal calls Confirmed or Trial keeps every byte until it is
+/// recorded that it does not. And "receiving this" never stands beside an old header of this very image,
+/// before a sector whose erase was cut: resuming would take what that sector happens to read as for a
+/// match. So an old header of this image is erased before the record, and where another image was being
+/// received, that one's record (which stands while the erase may be cut) must not be beside *its* header
+/// either: there the record comes first.
+#[must_use]
+pub const fn beginning(target: &SlotState, header_lies_there: bool) -> Beginning {
+    match (target, header_lies_there) {
+        (SlotState::Empty | SlotState::Rejected(..), _) | (SlotState::Receiving(_), true) => {
+            Beginning::Erase
+        }
+        (SlotState::Receiving(_) | SlotState::Confirmed(_) | SlotState::Trial(..), false) => {
+            Beginning::Record
+        }
+        (SlotState::Confirmed(_) | SlotState::Trial(..), true) => Beginning::DisownAndErase,
     }
 }
 
@@ -158,13 +211,8 @@ mod tests {
         erased
     }
 
-    const fn plan(sector_size: u32, payload_offset: u32, chunk_size: u32, payload: u32) -> Plan {
-        Plan {
-            sector_size,
-            payload_offset,
-            chunk_size,
-            end: payload_offset + payload,
-        }
+    fn plan(erase_size: u32, payload_offset: u32, chunk_size: u32, payload: u32) -> Plan {
+        Plan::with_sizes(erase_size, payload_offset, chunk_size, payload)
     }
 
     #[test]
@@ -222,7 +270,7 @@ mod tests {
             assert_eq!(small_chunks.first_chunk(sector), chunk, "{matches}");
         }
         let small_sectors = plan(1024, 4096, 4096, 40_000);
-        for (matches, sector, chunk) in [(0, 0, 0), (1, 4, 0), (2, 8, 1)] {
+        for (matches, sector, chunk) in [(0, 0, 0), (1, 1, 0), (2, 2, 1)] {
             assert_eq!(small_sectors.first_not_kept(matches), sector, "{matches}");
             assert_eq!(small_sectors.first_chunk(sector), chunk, "{matches}");
         }
@@ -230,8 +278,16 @@ mod tests {
 
     #[test]
     fn a_gap_between_header_and_payload_is_left_alone() {
-        let plan = plan(1024, 4096, 4096, 4096);
+        let plan = plan(1024, 4096, 1024, 4096);
         assert_eq!(plan.next_used(0), Some(4));
         assert_eq!(plan.next_used(7), None);
+    }
+
+    #[test]
+    fn small_sectors_count_as_one_for_each_chunk_and_end_with_the_payload() {
+        let plan = plan(256, 4096, 4096, 5000);
+        assert_eq!(plan.sector(1), 4096..8192);
+        assert_eq!(plan.sector(2), 8192..8192 + 1024);
+        assert_eq!(plan.next_used(2), None);
     }
 }

@@ -731,7 +731,9 @@ fn what_is_not_read_back_as_it_was_programmed_is_refused() {
                 device.slots.flash.misread(16 * 1024 + offset, 1, reads);
                 let mut updater = device.updater();
                 let refused = (0..16).find_map(|_| give(&mut updater, &image, 1).err());
-                install(&mut updater, &image).unwrap();
+                // The bit may be seen only now, when the whole is verified.
+                let again = install(&mut updater, &image);
+                again.or_else(|_| install(&mut updater, &image)).unwrap();
                 assert!(device.holds(Slot::B, &image));
                 refused
             })
@@ -758,18 +760,22 @@ fn a_dead_sector_stops_the_update_and_harms_nothing() {
 
 #[test]
 fn a_slot_that_is_known_good_keeps_every_byte_until_the_record_is_durable() {
-    let older = Built::ordinary(RUNNING - 1);
-    let mut device = board();
-    device.put(Slot::B, &older);
-    let named = image_of(&older.manifest, Origin::Factory);
-    device.change_state(|state| *state = state.with_slot(Slot::B, SlotState::Confirmed(named)));
-    let before = device.slots.flash.counts.clone();
-    device.journal.plan(3, Fault::Cut(Extent::Nothing));
-    let cut = install(&mut device.updater(), &large(11));
-    assert_eq!(cut, Err(Refusal::Journal));
-    assert_eq!(device.slots.flash.counts, before);
-    device.power_on();
-    assert_eq!(device.state().slot(Slot::B), SlotState::Confirmed(named));
+    // The second one is the very image that is offered: it is to be repaired.
+    for confirmed in [Built::ordinary(RUNNING - 1), large(11)] {
+        let mut device = board();
+        device.put(Slot::B, &confirmed);
+        let named = image_of(&confirmed.manifest, Origin::Factory);
+        device.change_state(|state| *state = state.with_slot(Slot::B, SlotState::Confirmed(named)));
+        let before = device.slots.flash.counts.clone();
+        device.journal.plan(3, Fault::Cut(Extent::Nothing));
+        let cut = install(&mut device.updater(), &large(11));
+        assert_eq!(cut, Err(Refusal::Journal));
+        assert_eq!(device.slots.flash.counts, before);
+        device.power_on();
+        assert_eq!(device.state().slot(Slot::B), SlotState::Confirmed(named));
+        install(&mut device.updater(), &large(11)).unwrap();
+        assert!(device.holds(Slot::B, &large(11)));
+    }
 }
 
 // ---- The verdict on a trial ----

@@ -4,21 +4,23 @@
 //!   begin(header) ─▶ Installation ── wants / write ──▶ … ── finish ─▶ Checked ── activate
 //! ```
 //!
+//! Here is the way through these; [`pages`] says what is wanted next, [`writing`] acts on flash.
+//!
 //! Nothing is recorded or erased before a verified chunk is in RAM. Within one boot an installation
 //! that is begun again goes on where it was. After a reset, what is already there is found by hashing
 //! the slot against the signed pages. `bistable_core::plan` says what is kept and what is erased.
 
-use bistable_core::digest::Digest;
+mod pages;
+mod writing;
+
 use bistable_core::handover::JournalHealth;
 use bistable_core::header::{Authentic, Header, authenticate_for_install};
 use bistable_core::layout::{HEADER_LEN, Slot};
-use bistable_core::page::{Page, PageRef, Record};
+use bistable_core::page::PageRef;
 use bistable_core::plan::{Frontier, Plan};
 use bistable_core::refusal::Refusal;
 use bistable_core::state::{Image, Origin, SlotState};
 use bistable_core::transition::{Event, transition};
-use bistable_core::verify::{hash_payload, read_payload};
-use bistable_core::watchdog::Watchdog as _;
 use embedded_storage::nor_flash::NorFlash;
 
 use crate::log::info;
@@ -48,8 +50,6 @@ pub(crate) struct Progress {
     /// The page that is in the buffer: its length and its first chunk.
     page: Option<(usize, u32)>,
     stage: Stage,
-    /// When the last new chunk came, in milliseconds since this boot.
-    last_new: Option<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -171,17 +171,15 @@ impl<P: Platform, const PAGE: usize> Updater<P, PAGE> {
             offset: HEADER_LEN as u32,
             page: None,
             stage,
-            last_new: None,
         }
     }
 
     /// The event of receiving this image now.
     fn receive(&self, image: Image) -> Event {
         let now = self.platform.now();
-        let live = self.progress.is_some_and(|progress| {
-            let since = |at| now.saturating_sub(at) < LIVE_MS;
-            progress.last_new.is_some_and(since)
-        });
+        let live = self
+            .last_new_chunk
+            .is_some_and(|at| now.saturating_sub(at) < LIVE_MS);
         Event::Receive {
             running: self.running,
             image,
@@ -253,247 +251,6 @@ impl<'u, P: Platform, const PAGE: usize> Installation<'u, '_, P, PAGE> {
             target: self.target,
             attempts: self.authentic.manifest().trial_attempts(),
         })
-    }
-
-    fn take_page(&mut self, bytes: &[u8], page: PageRef, first_chunk: u32) -> Result<(), Refusal> {
-        let manifest = *self.authentic.manifest();
-        Page::new_checked(bytes, page, &manifest, first_chunk)?;
-        let buffer = self.updater.page.get_mut(..bytes.len());
-        buffer.ok_or(Refusal::ChunkSize)?.copy_from_slice(bytes);
-        self.own_the_progress();
-
-        let chunks_at = self.progress.offset.saturating_add(page.len);
-        self.progress.page = Some((bytes.len(), first_chunk));
-        let go_on_at = match self.progress.stage {
-            Stage::Writing {
-                first_chunk: from, ..
-            } => from.max(first_chunk),
-            Stage::Matching { .. } => self.count_matches()?,
-        };
-        if go_on_at < first_chunk {
-            // The first sector that is not kept begins before this page: walk there again.
-            self.want_first_page();
-            return Ok(());
-        }
-        let page = self.page().ok_or(Refusal::MalformedPage)?;
-        let (chunks, next) = (page.chunks(), page.next());
-        let index = go_on_at.min(chunks.end);
-        let skipped = index
-            .saturating_sub(chunks.start)
-            .saturating_mul(manifest.chunk_size());
-        self.want_after(index, chunks.end, next, chunks_at.saturating_add(skipped));
-        Ok(())
-    }
-
-    /// Makes this installation the one whose progress counts, which costs a token unless it is so
-    /// already.
-    fn own_the_progress(&mut self) {
-        let updater = &mut *self.updater;
-        if updater.progress.map(|progress| progress.image.digest) != Some(self.image.digest) {
-            updater.throttle = updater.throttle.spend();
-            updater.progress = Some(self.progress);
-        }
-    }
-
-    /// Hashes the slot against the page in the buffer, as long as the run of matches is unbroken.
-    /// Returns the chunk to go on at: behind the page while everything matches; else the first one in
-    /// the first sector that is not kept, and the stage is [`Stage::Writing`].
-    fn count_matches(&mut self) -> Result<u32, Refusal> {
-        let page = self.page().ok_or(Refusal::MalformedPage)?;
-        let (chunks, is_last) = (page.chunks(), page.next().is_none());
-        let mut matches = chunks.start;
-        for index in chunks.clone() {
-            if !self.chunk_matches(index)? {
-                break;
-            }
-            matches = index.saturating_add(1);
-        }
-        if matches == chunks.end && !is_last {
-            self.progress.stage = Stage::Matching { matches };
-            return Ok(matches);
-        }
-        let first_sector = self.plan.first_not_kept(matches);
-        let first_chunk = self.plan.first_chunk(first_sector);
-        info!(
-            "resuming: {} chunks match, writing from {}",
-            matches, first_chunk
-        );
-        self.progress.stage = Stage::Writing {
-            first_chunk,
-            frontier: Frontier::new(first_sector),
-            begun: false,
-        };
-        Ok(first_chunk)
-    }
-
-    /// Whether the chunk at `index` lies in the slot, and is not what erased flash reads as.
-    fn chunk_matches(&mut self, index: u32) -> Result<bool, Refusal> {
-        let layout = self.updater.product.layout;
-        let expected = self.record_of(index)?.digest(self.target);
-        let start = index.saturating_mul(self.authentic.manifest().chunk_size());
-        let end = start.saturating_add(self.authentic.manifest().chunk_len(index));
-        let (flash, watchdog) = self.updater.platform.slot_flash(self.target);
-        // A unit that does not read is no match.
-        let found = hash_payload(flash, layout, self.target, start..end, watchdog);
-        if found != Ok(expected) {
-            return Ok(false);
-        }
-        let mut piece = [0; 64];
-        for offset in (start..end).step_by(piece.len()) {
-            let len = (end.saturating_sub(offset) as usize).min(piece.len());
-            let piece = piece.get_mut(..len).unwrap_or_default();
-            if read_payload(flash, layout, self.target, offset, piece).is_err() {
-                return Ok(false);
-            }
-            if piece.iter().any(|byte| *byte != 0xFF) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    fn take_chunk(&mut self, bytes: &mut [u8], index: u32) -> Result<(), Refusal> {
-        let record = self.record_of(index)?;
-        let digest = record.digest(self.target);
-        record.apply(self.target, bytes);
-        if Digest::of(bytes) != digest {
-            return Err(Refusal::BadChunk);
-        }
-        let outcome = self.write_chunk(bytes, index, digest);
-        if outcome.is_err() {
-            // What lies in the slot now is for the next begin to find out, by hashing.
-            self.updater.progress = None;
-            self.progress.wanted = Wanted::Nothing;
-        }
-        outcome
-    }
-
-    fn write_chunk(&mut self, bytes: &[u8], index: u32, digest: Digest) -> Result<(), Refusal> {
-        self.begin_writing()?;
-        let place = self.plan.chunk(index);
-        self.program(place.start, bytes)?;
-        let layout = self.updater.product.layout;
-        let start = place.start.saturating_sub(layout.payload_offset);
-        let range = start..start.saturating_add(bytes.len() as u32);
-        let (flash, watchdog) = self.updater.platform.slot_flash(self.target);
-        if hash_payload(flash, layout, self.target, range, watchdog)? != digest {
-            return Err(Refusal::ReadBack);
-        }
-        let page = self.page().ok_or(Refusal::MalformedPage)?;
-        let (end, next) = (page.chunks().end, page.next());
-        let behind = self.progress.offset.saturating_add(bytes.len() as u32);
-        self.progress.last_new = Some(self.updater.platform.now());
-        self.want_after(index.saturating_add(1), end, next, behind);
-        Ok(())
-    }
-
-    /// Before the first chunk: the journal says that the slot receives this image, and its header is
-    /// there.
-    ///
-    /// A slot that the journal calls Confirmed or Trial keeps every byte until the record is durable.
-    /// In any other slot the first two sectors are erased *before* the record: then "Receiving this"
-    /// never stands beside an old header of this very image, before a sector whose erase was cut.
-    fn begin_writing(&mut self) -> Result<(), Refusal> {
-        let Stage::Writing {
-            frontier, begun, ..
-        } = self.progress.stage
-        else {
-            return Err(Refusal::Impossible);
-        };
-        if begun {
-            return Ok(());
-        }
-        let event = self.updater.receive(self.image);
-        let from_the_start = frontier.first() == 0;
-        let may_be_erased = !matches!(
-            self.updater.snapshot.slot(self.target),
-            SlotState::Confirmed(_) | SlotState::Trial(..)
-        );
-        if from_the_start && may_be_erased {
-            transition(&self.updater.snapshot, event)?;
-            self.erase_up_to(0)?;
-        }
-        self.updater.record(event)?;
-        if from_the_start {
-            let header = *self.authentic.as_bytes();
-            self.program(0, &header)?;
-            if !self.updater.holds_header_of(self.target, self.image) {
-                return Err(Refusal::ReadBack);
-            }
-        }
-        if let Stage::Writing { begun, .. } = &mut self.progress.stage {
-            *begun = true;
-        }
-        Ok(())
-    }
-
-    /// Programs `bytes` at `offset` from the slot's start, and erases one sector ahead before that.
-    fn program(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Refusal> {
-        let last = offset.saturating_add(bytes.len() as u32).saturating_sub(1);
-        self.erase_up_to(self.plan.sector_of(last))?;
-        let at = self.slot_start().saturating_add(offset);
-        let (flash, watchdog) = self.updater.platform.slot_flash(self.target);
-        watchdog.feed();
-        flash.write(at, bytes).map_err(|_| Refusal::FlashProgram)
-    }
-
-    /// Erases what must be erased before something that ends in sector `filling` is written.
-    fn erase_up_to(&mut self, filling: u32) -> Result<(), Refusal> {
-        let start = self.slot_start();
-        while let Stage::Writing { frontier, .. } = &mut self.progress.stage
-            && let Some((sectors, after)) = frontier.step(&self.plan, filling)
-        {
-            for sector in sectors.into_iter().flatten() {
-                let range = self.plan.sector(sector);
-                let from = start.saturating_add(range.start);
-                let to = start.saturating_add(range.end);
-                let (flash, watchdog) = self.updater.platform.slot_flash(self.target);
-                watchdog.feed();
-                flash.erase(from, to).map_err(|_| Refusal::FlashErase)?;
-            }
-            *frontier = after;
-        }
-        Ok(())
-    }
-
-    fn slot_start(&self) -> u32 {
-        self.target.of(&self.updater.product.layout.slots).offset
-    }
-
-    /// The page in the buffer, which was checked when it came.
-    fn page(&self) -> Option<Page<'_>> {
-        let (len, first_chunk) = self.progress.page?;
-        let bytes = self.updater.page.get(..len)?;
-        Page::parse(bytes, self.authentic.manifest(), first_chunk)
-    }
-
-    fn record_of(&self, index: u32) -> Result<Record<'_>, Refusal> {
-        let record = self.page().and_then(|page| page.record(index));
-        record.ok_or(Refusal::MalformedPage)
-    }
-
-    /// Wants the chunk at `index`, which the file has at `offset`, or what follows the page's `end`.
-    fn want_after(&mut self, index: u32, end: u32, next: Option<PageRef>, offset: u32) {
-        self.progress.offset = offset;
-        self.progress.wanted = match next {
-            _ if index < end => Wanted::Chunk(index),
-            Some(page) => Wanted::Page {
-                page,
-                first_chunk: end,
-            },
-            None => Wanted::Nothing,
-        };
-        self.updater.progress = Some(self.progress);
-    }
-
-    fn want_first_page(&mut self) {
-        self.progress.offset = HEADER_LEN as u32;
-        self.progress.page = None;
-        self.progress.wanted = Wanted::Page {
-            page: PageRef::first(self.authentic.manifest()),
-            first_chunk: 0,
-        };
-        self.updater.progress = Some(self.progress);
     }
 }
 

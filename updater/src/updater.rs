@@ -46,6 +46,8 @@ pub struct Updater<P, const PAGE: usize> {
     pub(crate) health: Health,
     pub(crate) throttle: Throttle,
     pub(crate) progress: Option<Progress>,
+    /// When the last new chunk of any download came, in milliseconds since this boot.
+    pub(crate) last_new_chunk: Option<u64>,
     pub(crate) page: [u8; PAGE],
 }
 
@@ -90,6 +92,7 @@ impl<P: Platform, const PAGE: usize> Updater<P, PAGE> {
             health: Health::new(product.checks),
             throttle: Throttle::new(now),
             progress: None,
+            last_new_chunk: None,
             page: [0; PAGE],
         };
         updater.open_journal();
