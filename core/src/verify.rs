@@ -68,6 +68,15 @@ pub struct Rules<'a> {
 
 /// An image in a slot whose signatures, header and payload hold. Its fields are private: only
 /// [`verify`] makes one.
+///
+/// ```
+/// # use bistable_core::verify::Verified;
+/// fn start(image: &Verified) -> u32 { image.address() }
+/// ```
+/// ```compile_fail,E0451
+/// # use bistable_core::{layout::Slot, verify::Verified};
+/// fn forge(image: Verified) -> Verified { Verified { slot: Slot::B, ..image } }
+/// ```
 #[derive(Clone, Copy)]
 pub struct Verified {
     slot: Slot,

@@ -83,6 +83,15 @@ pub struct Installation<'u, 'h, P, const PAGE: usize> {
 }
 
 /// An installation that was verified as it lies in its slot, all of it. Only this can be activated.
+///
+/// ```
+/// # use bistable_updater::{Checked, Platform};
+/// fn patient<P: Platform>(whole: Checked<'_, P, 4096>) { let _ = whole.activate(); }
+/// ```
+/// ```compile_fail,E0599
+/// # use bistable_updater::{Installation, Platform};
+/// fn hasty<P: Platform>(half: Installation<'_, '_, P, 4096>) { let _ = half.activate(); }
+/// ```
 pub struct Checked<'u, P, const PAGE: usize> {
     updater: &'u mut Updater<P, PAGE>,
     image: Image,
