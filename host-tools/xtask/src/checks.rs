@@ -65,22 +65,26 @@ pub(crate) fn all() -> Outcome {
     report.close()
 }
 
+/// What goes onto the board, each by itself: built together, they would share their crates' features.
+const FIRMWARE: [&[&str]; 3] = [
+    &["-p", "mps2-an385-bootloader"],
+    &["-p", "mps2-an385-bootloader", "--features", "log"],
+    &["-p", "mps2-an385-demo"],
+];
+
 fn firmware(report: &mut Report, toolchain: &Toolchain) {
-    let packages = ["-p", "mps2-an385-bootloader", "-p", "mps2-an385-demo"];
     report.check("firmware", || {
-        run(toolchain
-            .command("build")
-            .args(packages)
-            .args(["--profile", "firmware"]))
+        FIRMWARE.iter().try_for_each(|package| {
+            let profile = ["--profile", "firmware"];
+            run(toolchain.command("build").args(*package).args(profile))
+        })
     });
     if has_clippy(toolchain) {
         report.check("clippy, firmware", || {
-            for features in [&[][..], &["--features", "mps2-an385-bootloader/log"]] {
-                let mut clippy = toolchain.command("clippy");
-                clippy.args(packages).args(features);
-                run(clippy.args(["--", "-D", "warnings"]))?;
-            }
-            Ok(())
+            FIRMWARE.iter().try_for_each(|package| {
+                let deny = ["--", "-D", "warnings"];
+                run(toolchain.command("clippy").args(*package).args(deny))
+            })
         });
     } else {
         report.skip("clippy, firmware", "this toolchain has no clippy");
@@ -93,11 +97,15 @@ fn firmware(report: &mut Report, toolchain: &Toolchain) {
     let checkpoints = repository().join("target/demo-checkpoints");
     // Fails if there are none, which is what is wanted.
     let _ = fs::remove_dir_all(&checkpoints);
-    report.check("the demo", || {
+    let came_true = report.check("the demo", || {
         run(demo_command()
             .args(["--seed", SEED, "--checkpoints"])
             .arg(&checkpoints))
     });
+    if !came_true {
+        report.skip("planted failures", "they need a demo that comes true");
+        return;
+    }
     for step in STEPS {
         let world = checkpoints.join(step.to_string());
         report.check(
@@ -143,7 +151,8 @@ fn has_clippy(toolchain: &Toolchain) -> bool {
 }
 
 impl Report {
-    fn check(&mut self, name: &str, check: impl FnOnce() -> Outcome) {
+    /// Whether it passed.
+    fn check(&mut self, name: &str, check: impl FnOnce() -> Outcome) -> bool {
         println!("\n── {name}");
         let begun = Instant::now();
         let finding = match check() {
@@ -153,8 +162,10 @@ impl Report {
                 Finding::Failed(message)
             }
         };
+        let passed = matches!(finding, Finding::Passed);
         self.0
             .push((name.to_owned(), finding, begun.elapsed().as_secs()));
+        passed
     }
 
     fn skip(&mut self, name: &str, why: &str) {
