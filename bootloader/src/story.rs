@@ -1,7 +1,7 @@
 //! What happens between reset and jump.
 
 use bistable_core::admit::Terms;
-use bistable_core::choose::{Against, Candidate, Found, Role, choose, rebuild, settle_in_place};
+use bistable_core::choose::{Against, Found, Role, choose, rebuild, settle_in_place};
 use bistable_core::digest::Digest;
 use bistable_core::handover::{Handover, JournalHealth, Standing};
 use bistable_core::journal::{Journal, Opened};
@@ -31,20 +31,13 @@ pub struct Ready {
 /// Boots, and never returns: if nothing verifies, the board's recovery is asked, again and again.
 pub fn boot<B: Board>(mut board: B, product: &Product<'_>) -> ! {
     loop {
-        board = try_to_boot(board, product);
+        if let Some(ready) = prepare(&mut board, product) {
+            board.protect(ready.image.slot());
+            board.jump(ready.image);
+        }
         warning!("nothing verifies: recovery");
         board.recover();
     }
-}
-
-/// Returns if nothing verifies.
-#[inline(never)] // in the loop above, addresses in its frame would be computed ahead, some 200 bytes of text
-fn try_to_boot<B: Board>(mut board: B, product: &Product<'_>) -> B {
-    if let Some(ready) = prepare(&mut board, product) {
-        board.protect(ready.image.slot());
-        board.jump(ready.image);
-    }
-    board
 }
 
 /// All that comes before the jump. `None`: nothing verifies.
@@ -67,22 +60,27 @@ pub fn prepare<B: Board>(board: &mut B, product: &Product<'_>) -> Option<Ready> 
         failed_by_reset,
         handover,
         journal: Journal::new(product.layout.journal, product.layout.digest),
+        rules: Rules {
+            ring: product.ring,
+            revoked: Revoked::default(),
+            terms: Terms {
+                layout: product.layout,
+                bootloader: product.version,
+                floor: product.layout.factory_floor,
+                schema: None,
+            },
+            entry: product.entry,
+        },
     };
     boot.keep_handover();
-    let (image, role, snapshot) = boot.run()?;
-    boot.hand_over(&image, role, &snapshot);
+    let ready = boot.run()?;
     info!(
         "starting {} in slot {} as {}",
-        image.digest(),
-        image.slot(),
-        role
+        ready.image.digest(),
+        ready.image.slot(),
+        ready.role
     );
-    Some(Ready {
-        image,
-        role,
-        snapshot,
-        handover: boot.handover,
-    })
+    Some(ready)
 }
 
 struct Boot<'b, B> {
@@ -92,61 +90,89 @@ struct Boot<'b, B> {
     /// The slot whose verification ended in a reset twice in a row.
     failed_by_reset: Option<Slot>,
     journal: Journal,
+    /// What images must agree with: the factory's terms, until the journal says more.
+    rules: Rules<'b>,
 }
 
 impl<'b, B: Board> Boot<'b, B> {
-    /// Opens the journal and finds what to boot by it: the image, as what, and the state that is recorded
-    /// now. A write that fails is followed by another look at the journal, and nothing more is recorded in
-    /// this boot: no trial is started.
-    fn run(&mut self) -> Option<(Verified, Role, Snapshot)> {
+    /// Finds what to boot by the journal, records it and hands over. A write that fails is followed by
+    /// another look at the journal, and nothing more is recorded in this boot: no trial is started.
+    fn run(&mut self) -> Option<Ready> {
         loop {
-            let (flash, watchdog) = self.board.journal_flash();
-            let opened = self.journal.open(flash, watchdog);
-            let (mut snapshot, health) = match &opened {
-                Opened::Sound { snapshot, rewrites } => (
-                    *snapshot,
-                    match rewrites {
-                        0 => JournalHealth::Whole,
-                        _ => JournalHealth::Healed,
-                    },
-                ),
-                Opened::GaveUp(snapshot) => (*snapshot, JournalHealth::WornOut),
-                Opened::Lost => self.rebuild()?,
+            let mut opened = self.open_journal();
+            let (Opened::Sound { snapshot, .. } | Opened::GaveUp(snapshot)) = &mut opened else {
+                return None;
             };
-            self.handover.journal = self.handover.journal.max(health);
             let may_record = self.handover.journal != JournalHealth::WornOut;
-            info!("journal: {}", self.handover.journal);
-            let (image, candidate, against) = self.select(&snapshot, !may_record)?;
-            if !may_record || !settle_in_place(&mut snapshot, against, &candidate) {
-                return Some((image, candidate.role, snapshot));
+            let Some((image, role, against)) = &self.select(snapshot, !may_record) else {
+                return None;
+            };
+            if !may_record || !settle_in_place(snapshot, *against, *role) || self.record(snapshot) {
+                self.hand_over(image, *role, snapshot);
+                return Some(Ready {
+                    image: *image,
+                    role: *role,
+                    snapshot: *snapshot,
+                    handover: self.handover,
+                });
             }
-            let (flash, watchdog) = self.board.journal_flash();
-            if self.journal.write(flash, watchdog, &snapshot).is_ok() {
-                return Some((image, candidate.role, snapshot));
-            }
-            warning!("the journal could not be written");
-            self.handover.journal = JournalHealth::WornOut;
         }
     }
 
-    /// The journal says nothing: whatever is acceptable makes the state.
-    fn rebuild(&mut self) -> Option<(Snapshot, JournalHealth)> {
-        warning!("the journal is lost");
-        let layout = self.product.layout;
-        let rules = self.rules(Revoked::default(), layout.factory_floor, None);
-        let mut found = [None; 2];
-        for slot in Slot::BOTH {
-            if let Ok(image) = self.verify(slot, None, &rules) {
-                *slot.of_mut(&mut found) = Some(Found::new(&image));
-            }
+    /// Whether it could be recorded.
+    fn record(&mut self, snapshot: &Snapshot) -> bool {
+        let (flash, watchdog) = self.board.journal_flash();
+        let written = self.journal.write(flash, watchdog, snapshot).is_ok();
+        if !written {
+            warning!("the journal could not be written");
+            self.handover.journal = JournalHealth::WornOut;
         }
-        let snapshot = rebuild(found, layout.factory_floor)?;
+        written
+    }
+
+    /// What the journal says, or what it is made to say if it is lost.
+    fn open_journal(&mut self) -> Opened {
+        let (flash, watchdog) = self.board.journal_flash();
+        let opened = self.journal.open(flash, watchdog);
+        let health = match opened {
+            Opened::Sound { rewrites: 0, .. } => JournalHealth::Whole,
+            Opened::Sound { .. } => JournalHealth::Healed,
+            Opened::GaveUp(_) => JournalHealth::WornOut,
+            Opened::Lost => return self.rebuild(),
+        };
+        self.journal_is(health);
+        opened
+    }
+
+    /// The journal says nothing: whatever is acceptable makes the state. Lost if nothing is.
+    fn rebuild(&mut self) -> Opened {
+        warning!("the journal is lost");
+        let floor = self.product.layout.factory_floor;
+        let found = [self.find(Slot::A), self.find(Slot::B)];
+        let Some(snapshot) = rebuild(found, floor) else {
+            return Opened::Lost;
+        };
         let (flash, watchdog) = self.board.journal_flash();
         if self.journal.format(flash, watchdog, &snapshot).is_ok() {
-            return Some((snapshot, JournalHealth::Rebuilt));
+            self.journal_is(JournalHealth::Rebuilt);
+            return Opened::Sound {
+                snapshot,
+                rewrites: 0,
+            };
         }
         warning!("the journal could not be formatted");
-        Some((snapshot, JournalHealth::WornOut))
+        self.journal_is(JournalHealth::WornOut);
+        Opened::GaveUp(snapshot)
+    }
+
+    fn find(&mut self, slot: Slot) -> Option<Found> {
+        let image = self.verify(slot, None);
+        image.as_ref().ok().map(Found::new)
+    }
+
+    fn journal_is(&mut self, health: JournalHealth) {
+        self.handover.journal = self.handover.journal.max(health);
+        info!("journal: {}", self.handover.journal);
     }
 
     /// Chooses and verifies until a candidate holds, and says what spoke against others.
@@ -154,50 +180,30 @@ impl<'b, B: Board> Boot<'b, B> {
         &mut self,
         snapshot: &Snapshot,
         no_trials: bool,
-    ) -> Option<(Verified, Candidate, Against)> {
+    ) -> Option<(Verified, Role, Against)> {
         let mut against = Against {
             trials: no_trials,
             ..Against::default()
         };
-        let terms = Terms::new(self.product.layout, self.product.version, snapshot);
-        let rules = self.rules(snapshot.revoked, terms.floor, terms.schema);
+        self.rules.revoked = snapshot.revoked;
+        self.rules.terms = Terms::new(self.product.layout, self.product.version, snapshot);
         loop {
             let candidate = choose(snapshot, self.handover.reset, against)?;
-            let expected = Some(candidate.image.digest);
-            match self.verify(candidate.slot, expected, &rules) {
-                Ok(image) => return Some((image, candidate, against)),
+            match self.verify(candidate.slot, Some(candidate.image.digest)) {
+                Ok(image) => return Some((image, candidate.role, against)),
                 Err(_) => against = against.with_failed(candidate.slot),
             }
         }
     }
 
-    fn rules(&self, revoked: Revoked, floor: u32, schema: Option<u16>) -> Rules<'b> {
-        Rules {
-            ring: self.product.ring,
-            revoked,
-            terms: Terms {
-                layout: self.product.layout,
-                bootloader: self.product.version,
-                floor,
-                schema,
-            },
-            entry: self.product.entry,
-        }
-    }
-
     /// Verifies, once more before a failure is believed, with a note of it in the handover.
-    fn verify(
-        &mut self,
-        slot: Slot,
-        expected: Option<Digest>,
-        rules: &Rules<'_>,
-    ) -> Result<Verified, Refusal> {
+    fn verify(&mut self, slot: Slot, expected: Option<Digest>) -> Result<Verified, Refusal> {
         self.note(Some(slot));
         let verdict = if self.failed_by_reset == Some(slot) {
             Err(Refusal::ResetWhileVerifying)
         } else {
-            self.verify_once(slot, expected, rules)
-                .or_else(|_| self.verify_once(slot, expected, rules))
+            self.verify_once(slot, expected)
+                .or_else(|_| self.verify_once(slot, expected))
         };
         if let Err(refusal) = verdict {
             warning!("slot {} refused: {}", slot, refusal);
@@ -207,17 +213,13 @@ impl<'b, B: Board> Boot<'b, B> {
         verdict
     }
 
-    fn verify_once(
-        &mut self,
-        slot: Slot,
-        expected: Option<Digest>,
-        rules: &Rules<'_>,
-    ) -> Result<Verified, Refusal> {
+    fn verify_once(&mut self, slot: Slot, expected: Option<Digest>) -> Result<Verified, Refusal> {
         let (flash, watchdog) = self.board.slot_flash(slot);
-        verify(flash, slot, expected, rules, watchdog)
+        verify(flash, slot, expected, &self.rules, watchdog)
     }
 
     /// Remembers across a reset that verification of this slot has begun, or that it has ended.
+    #[inline(always)]
     fn note(&mut self, slot: Option<Slot>) {
         if self.handover.note != slot {
             self.handover.note_resets = 0;

@@ -3,6 +3,7 @@
 use crate::header::Authentic;
 use crate::layout::Layout;
 use crate::layout::Slot;
+use crate::manifest::Manifest;
 use crate::refusal::Refusal;
 use crate::state::{SlotState, Snapshot};
 use crate::version::Version;
@@ -37,7 +38,10 @@ impl<'a> Terms<'a> {
     /// # Errors
     /// The first thing that speaks against it.
     pub fn acceptable(&self, image: &Authentic<'_>) -> Result<(), Refusal> {
-        let manifest = image.manifest();
+        self.check(image.manifest())
+    }
+
+    pub(crate) fn check(&self, manifest: &Manifest) -> Result<(), Refusal> {
         let (first_schema, last_schema) = manifest.schemas();
         let is_readable = |schema| first_schema <= schema && schema <= last_schema;
         if manifest.vendor_id() != self.layout.vendor_id {

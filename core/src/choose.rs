@@ -20,22 +20,6 @@ pub enum Role {
     LastResort,
 }
 
-impl Role {
-    /// Whether an image with this role is chosen rather than one with the `other`.
-    const fn comes_before(self, other: Self) -> bool {
-        self.place() < other.place()
-    }
-
-    const fn place(self) -> u8 {
-        match self {
-            Self::Trial(_) => 0,
-            Self::Active => 1,
-            Self::Other => 2,
-            Self::LastResort => 3,
-        }
-    }
-}
-
 /// What to verify next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Candidate {
@@ -71,25 +55,24 @@ impl Against {
 /// one, else the trial after all.
 #[must_use]
 pub fn choose(snapshot: &Snapshot, reset: ResetReason, against: Against) -> Option<Candidate> {
-    let mut best: Option<(Slot, Role)> = None;
-    for slot in Slot::BOTH {
-        let charge = reset.charge();
-        let role = match slot.of(&snapshot.slots) {
-            _ if *slot.of(&against.failed) => continue,
-            SlotState::Trial(_, budget) if !against.trials => match budget.left(charge) {
-                0 => Role::LastResort,
-                _ => Role::Trial(charge),
-            },
-            SlotState::Confirmed(_) if slot == snapshot.active => Role::Active,
-            SlotState::Confirmed(_) => Role::Other,
-            _ => continue,
-        };
-        if best.is_none_or(|(_, best)| role.comes_before(best)) {
-            best = Some((slot, role));
+    let charge = reset.charge();
+    let active = snapshot.active;
+    let beside = active.other();
+    let active_failed = *active.of(&against.failed);
+    let beside_failed = *beside.of(&against.failed);
+    let (slot, role) = match beside.of(&snapshot.slots) {
+        SlotState::Trial(_, budget)
+            if !against.trials && !beside_failed && budget.left(charge) > 0 =>
+        {
+            (beside, Role::Trial(charge))
         }
-    }
-    let (slot, role) = best?;
-    let image = slot.of(&snapshot.slots).image()?;
+        _ if !active_failed => (active, Role::Active),
+        _ if beside_failed => return None,
+        SlotState::Confirmed(_) => (beside, Role::Other),
+        SlotState::Trial(..) if !against.trials => (beside, Role::LastResort),
+        _ => return None,
+    };
+    let image = *slot.of(&snapshot.slots).as_image()?;
     Some(Candidate { slot, image, role })
 }
 
@@ -100,31 +83,29 @@ pub fn choose(snapshot: &Snapshot, reset: ResetReason, against: Against) -> Opti
 #[must_use]
 pub fn settle(snapshot: &Snapshot, against: Against, chosen: Candidate) -> Option<Snapshot> {
     let mut state = *snapshot;
-    settle_in_place(&mut state, against, &chosen).then_some(state)
+    settle_in_place(&mut state, against, chosen.role).then_some(state)
 }
 
 /// The same where the state lies; whether anything changed.
-pub fn settle_in_place(state: &mut Snapshot, against: Against, chosen: &Candidate) -> bool {
-    let mut changed = false;
-    for slot in Slot::BOTH {
-        let SlotState::Trial(_, budget) = slot.of(&state.slots) else {
-            continue;
-        };
-        let change = match chosen.role {
-            _ if *slot.of(&against.failed) => trial_broken(state, slot),
-            Role::Trial(charge) => boot_trial(state, slot, charge),
-            Role::Active | Role::Other if !against.trials => {
-                let reason = match budget.attempts {
-                    0 => Reason::AttemptsUsedUp,
-                    _ => Reason::PowerBudgetUsedUp,
-                };
-                reject(state, slot, reason, chosen.slot != slot)
-            }
-            _ => continue,
-        };
-        changed |= change.is_ok();
-    }
-    changed
+#[inline(never)] // in the bootloader's loop it would be larger
+pub fn settle_in_place(state: &mut Snapshot, against: Against, chosen: Role) -> bool {
+    let slot = state.active.other();
+    let SlotState::Trial(_, budget) = slot.of(&state.slots) else {
+        return false;
+    };
+    let change = match chosen {
+        _ if *slot.of(&against.failed) => trial_broken(state, slot),
+        Role::Trial(charge) => boot_trial(state, slot, charge),
+        Role::Active | Role::Other if !against.trials => {
+            let reason = match budget.attempts {
+                0 => Reason::AttemptsUsedUp,
+                _ => Reason::PowerBudgetUsedUp,
+            };
+            reject(state, slot, reason, true)
+        }
+        _ => return false,
+    };
+    change.is_ok()
 }
 
 /// What is known of an acceptable image when the journal is lost.
@@ -162,15 +143,20 @@ impl Found {
 /// in the schema that the confirmed image writes.
 #[must_use]
 pub fn rebuild(found: [Option<Found>; 2], floor: u32) -> Option<Snapshot> {
-    let (slot, older, newer) = match &found {
+    Some(match &found {
         [None, None] => return None,
-        [Some(only), None] => (Slot::A, only, None),
-        [None, Some(only)] => (Slot::B, only, None),
-        [Some(a), Some(b)] if b.image.sequence < a.image.sequence => (Slot::B, b, Some(a)),
-        [Some(a), Some(b)] => (Slot::A, a, Some(b)),
-    };
-    let mut snapshot = Snapshot::with_confirmed(slot, older.image, floor);
-    snapshot.schema = older.schema;
+        [Some(only), None] => state_of(Slot::A, only, None, floor),
+        [None, Some(only)] => state_of(Slot::B, only, None, floor),
+        [Some(a), Some(b)] if b.image.sequence < a.image.sequence => {
+            state_of(Slot::B, b, Some(a), floor)
+        }
+        [Some(a), Some(b)] => state_of(Slot::A, a, Some(b), floor),
+    })
+}
+
+fn state_of(slot: Slot, confirmed: &Found, newer: Option<&Found>, floor: u32) -> Snapshot {
+    let mut snapshot = Snapshot::with_confirmed(slot, confirmed.image, floor);
+    snapshot.schema = confirmed.schema;
     if let Some(newer) = newer {
         let budget = Budget {
             attempts: newer.attempts,
@@ -179,5 +165,5 @@ pub fn rebuild(found: [Option<Found>; 2], floor: u32) -> Option<Snapshot> {
         };
         *snapshot.slot_mut(slot.other()) = SlotState::Trial(newer.image, budget);
     }
-    Some(snapshot)
+    snapshot
 }

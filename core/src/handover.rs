@@ -206,23 +206,23 @@ impl Handover {
     #[must_use]
     pub fn after_reset(last: Option<Self>, reset: ResetReason) -> Self {
         let last = last.unwrap_or_default();
-        let (note, note_resets) = match last.note {
-            Some(slot) if reset.is_abnormal() => (Some(slot), last.note_resets.saturating_add(1)),
-            _ => (None, 0),
-        };
-        let confirmed = last.standing == Standing::Confirmed;
-        Self {
+        let mut next = Self {
             reset,
-            note,
-            note_resets,
-            abnormal: match reset.is_abnormal() && confirmed {
-                true => last.abnormal.saturating_add(1),
-                false => last.abnormal,
-            },
+            abnormal: last.abnormal,
             resets: last.resets.saturating_add(1),
             last_words: if last.barked { last.last_words } else { 0 },
             ..Self::default()
+        };
+        if reset.is_abnormal() {
+            if last.note.is_some() {
+                next.note = last.note;
+                next.note_resets = last.note_resets.saturating_add(1);
+            }
+            if last.standing == Standing::Confirmed {
+                next.abnormal = last.abnormal.saturating_add(1);
+            }
         }
+        next
     }
 
     /// The slot whose verification ended in an abnormal reset twice in a row: that is a failure too.
@@ -241,11 +241,13 @@ fn is_whole(bytes: &[u8; HANDOVER_LEN]) -> bool {
         && wire::word(bytes, field::CRC) == crc_of(bytes)
 }
 
+#[inline(always)]
 fn seal(bytes: &mut [u8; HANDOVER_LEN]) {
     let crc = crc_of(bytes);
     wire::put(bytes, field::CRC, &crc.to_le_bytes());
 }
 
+#[inline(always)]
 fn crc_of(bytes: &[u8; HANDOVER_LEN]) -> u32 {
     bytes.get(..field::CRC).map_or(0, wire::crc32)
 }
@@ -254,8 +256,7 @@ fn crc_of(bytes: &[u8; HANDOVER_LEN]) -> u32 {
 const fn slot_code(slot: Option<Slot>) -> u8 {
     match slot {
         None => 0,
-        Some(Slot::A) => 1,
-        Some(Slot::B) => 2,
+        Some(slot) => (slot as u8).wrapping_add(1),
     }
 }
 

@@ -53,21 +53,28 @@ impl<'h> Header<'h> {
     /// # Errors
     /// What the format does not allow.
     pub fn new_checked(bytes: &'h [u8; HEADER_LEN]) -> Result<Self, Refusal> {
-        let manifest = Manifest::new_checked(&wire::bytes(bytes, 0))?;
-        let header = Self { bytes, manifest };
-        let count = usize::from(wire::byte(bytes, field::COUNT));
-        if count > MAX_SIGNATURES || !header.entries().is_sorted_by(|a, b| key_of(a) < key_of(b)) {
+        let header = Self {
+            bytes,
+            manifest: Manifest::new_checked(&wire::bytes(bytes, 0))?,
+        };
+        header.check()?;
+        Ok(header)
+    }
+
+    fn check(&self) -> Result<(), Refusal> {
+        let count = self.count();
+        if count > MAX_SIGNATURES || !self.entries().is_sorted_by(|a, b| key_of(a) < key_of(b)) {
             return Err(Refusal::SignaturesOutOfOrder);
         }
         let unused = count
             .saturating_mul(field::SIGNATURE_STRIDE)
             .saturating_add(field::SIGNATURES);
-        if !wire::all_zero(bytes, field::COUNT_PADDING..field::SIGNATURES)
-            || !wire::all_zero(bytes, unused..HEADER_LEN)
+        if !wire::all_zero(self.bytes, field::COUNT_PADDING..field::SIGNATURES)
+            || !wire::all_zero(self.bytes, unused..HEADER_LEN)
         {
             return Err(Refusal::NonZeroPadding);
         }
-        Ok(header)
+        Ok(())
     }
 
     /// The manifest.
@@ -99,7 +106,19 @@ impl<'h> Header<'h> {
         ring: &KeyRing<'_>,
         revoked: Revoked,
     ) -> Result<Authentic<'h>, Refusal> {
-        let revokes = revocations(&self.manifest, ring);
+        self.check_signatures(ring, revoked)?;
+        Ok(Authentic {
+            digest: self.manifest.digest(),
+            revokes: revocations(&self.manifest, ring),
+            header: self,
+        })
+    }
+
+    pub(crate) fn check_signatures(
+        &self,
+        ring: &KeyRing<'_>,
+        revoked: Revoked,
+    ) -> Result<(), Refusal> {
         let mut release_open = ring.release_threshold.max(1);
         let mut root_open = match self.manifest.revokes_any() {
             true => ring.root_threshold.max(1),
@@ -117,8 +136,8 @@ impl<'h> Header<'h> {
             if !is_signed_by(&self.manifest, key, &signature_of(entry)) {
                 return Err(Refusal::BadSignature);
             }
-            release_open = release_open.saturating_sub(counts_for_release.into());
-            root_open = root_open.saturating_sub(counts_for_root.into());
+            release_open = release_open.wrapping_sub(counts_for_release.into());
+            root_open = root_open.wrapping_sub(counts_for_root.into());
         }
         if release_open > 0 {
             return Err(Refusal::TooFewReleaseSignatures);
@@ -126,18 +145,17 @@ impl<'h> Header<'h> {
         if root_open > 0 {
             return Err(Refusal::TooFewRootSignatures);
         }
-        Ok(Authentic {
-            digest: self.manifest.digest(),
-            revokes,
-            header: self,
-        })
+        Ok(())
+    }
+
+    fn count(&self) -> usize {
+        wire::byte(self.bytes, field::COUNT).into()
     }
 
     fn entries(&self) -> &'h [[u8; field::SIGNATURE_STRIDE]] {
-        let count = usize::from(wire::byte(self.bytes, field::COUNT));
         let places = self.bytes.get(field::SIGNATURES..field::PADDING);
         let (entries, _) = places.unwrap_or_default().as_chunks();
-        entries.get(..count).unwrap_or_default()
+        entries.get(..self.count()).unwrap_or_default()
     }
 }
 
@@ -216,12 +234,14 @@ pub fn authenticate_for_install<'h>(
 #[must_use]
 #[inline(never)] // in a caller's loop, curve arithmetic and its frame would be 300 bytes of text more
 pub fn is_signed_by(manifest: &Manifest, key: &Key, signature: &Signature) -> bool {
-    let mut message = [0; SIGNING_DOMAIN.len() + MANIFEST_LEN];
-    wire::put(&mut message, 0, SIGNING_DOMAIN);
-    wire::put(&mut message, SIGNING_DOMAIN.len(), manifest.as_bytes());
     let key = ed25519_compact::PublicKey::new(key.public);
-    key.verify(message, &ed25519_compact::Signature::new(signature.bytes))
-        .is_ok()
+    let signature = ed25519_compact::Signature::new(signature.bytes);
+    let Ok(mut verifying) = key.verify_incremental(&signature) else {
+        return false;
+    };
+    verifying.absorb(SIGNING_DOMAIN.as_slice());
+    verifying.absorb(manifest.as_bytes().as_slice());
+    verifying.verify().is_ok()
 }
 
 /// The header with these signatures, which are put in order.

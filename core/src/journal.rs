@@ -67,22 +67,28 @@ pub struct Journal {
 }
 
 /// What was seen in a sector.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 struct Sector {
+    /// Which one it is.
+    place: u8,
     /// Number of equal valid copies.
     valid: u8,
-    /// Their sequence number; 0 if there is none.
-    sequence: u32,
     /// The place of one of them.
     copy: u8,
+    /// Their sequence number; 0 if there is none.
+    sequence: u32,
     /// The highest sequence number in any valid copy.
     highest: u32,
 }
 
 /// What was seen in all sectors.
 struct Seen {
-    sectors: [Sector; MAX_SECTORS],
-    count: u8,
+    /// `V` = 5 in all of them.
+    whole: bool,
+    /// The highest sequence number in any valid copy.
+    highest: u32,
+    /// The sector whose snapshot counts.
+    current: Option<Sector>,
 }
 
 impl Journal {
@@ -101,35 +107,34 @@ impl Journal {
     pub fn open<F: NorFlash>(&mut self, flash: &mut F, watchdog: &mut impl Watchdog) -> Opened {
         const { fits_write_units::<F>() };
         self.writable = false;
-        let mut known = None;
+        let mut opened = Opened::Lost;
         let mut content = [0; SNAPSHOT_LEN];
         let most_rewrites = self.place.sectors.saturating_mul(2);
         for rewrites in 0..=most_rewrites {
             let seen = self.look(flash);
-            let Some(current) = seen.current() else {
+            let Some(current) = seen.current else {
                 break;
             };
-            let (sector, Sector { copy, .. }) = current;
             // It was valid a moment ago. But it gets a new checksum before it is written again.
-            if !self.read_valid(flash, sector, *copy, &mut content) {
+            if !self.read_valid(flash, current.place, current.copy, &mut content) {
                 continue;
             }
             let Some(snapshot) = snapshot::decode(&content) else {
                 continue;
             };
-            if seen.is_whole() {
+            if seen.whole {
                 self.writable = true;
                 return Opened::Sound { snapshot, rewrites };
             }
-            known = Some(snapshot);
-            if let Some(target) = seen.target(current)
-                && rewrites < most_rewrites
+            opened = Opened::GaveUp(snapshot);
+            if rewrites < most_rewrites
+                && let Some(target) = self.target(flash, &current)
             {
                 // Whether it went well is what the next look will find out.
-                let _ = self.put(flash, watchdog, &seen, target, &mut content);
+                let _ = self.put(flash, watchdog, seen.highest, target, &mut content);
             }
         }
-        known.map_or(Opened::Lost, Opened::GaveUp)
+        opened
     }
 
     /// Writes `snapshot` over the oldest one. When this returns `Ok`, it is durable.
@@ -147,9 +152,9 @@ impl Journal {
         }
         let mut content = snapshot::encode(snapshot, 0, self.layout);
         let seen = self.look(flash);
-        let target = seen.current().and_then(|current| seen.target(current));
-        let target = target.ok_or(WriteError::NotOpen)?;
-        self.put(flash, watchdog, &seen, target, &mut content)?;
+        let current = seen.current.ok_or(WriteError::NotOpen)?;
+        let target = self.target(flash, &current).ok_or(WriteError::NotOpen)?;
+        self.put(flash, watchdog, seen.highest, target, &mut content)?;
         self.writable = true;
         Ok(())
     }
@@ -173,7 +178,7 @@ impl Journal {
         }
         let mut content = snapshot::encode(snapshot, 0, self.layout);
         let seen = self.look(flash);
-        self.put(flash, watchdog, &seen, 0, &mut content)?;
+        self.put(flash, watchdog, seen.highest, 0, &mut content)?;
         match self.open(flash, watchdog) {
             Opened::Sound { .. } => Ok(()),
             Opened::GaveUp(_) | Opened::Lost => Err(WriteError::Flash),
@@ -185,11 +190,11 @@ impl Journal {
         &self,
         flash: &mut F,
         watchdog: &mut impl Watchdog,
-        seen: &Seen,
+        highest: u32,
         target: u8,
         content: &mut snapshot::Bytes,
     ) -> Result<(), WriteError> {
-        let sequence = seen.highest().checked_add(1).ok_or(WriteError::Flash)?;
+        let sequence = highest.checked_add(1).ok_or(WriteError::Flash)?;
         snapshot::renumber(content, sequence);
         watchdog.feed();
         self.erase(flash, target)?;
@@ -207,7 +212,7 @@ impl Journal {
 
     fn erase<F: NorFlash>(&self, flash: &mut F, sector: u8) -> Result<(), WriteError> {
         let from = self.sector_offset(sector);
-        let to = from.saturating_add(self.place.sector_size);
+        let to = from.wrapping_add(self.place.sector_size);
         flash.erase(from, to).map_err(|_| WriteError::Flash)
     }
 }
@@ -215,39 +220,60 @@ impl Journal {
 impl Journal {
     fn look<F: ReadNorFlash>(&self, flash: &mut F) -> Seen {
         let mut seen = Seen {
-            sectors: [Sector::default(); MAX_SECTORS],
-            count: self.place.sectors,
+            whole: true,
+            highest: 0,
+            current: None,
         };
-        for (sector, place) in (0..self.place.sectors).zip(&mut seen.sectors) {
-            *place = self.look_at(flash, sector);
+        for place in 0..self.place.sectors {
+            let sector = self.look_at(flash, place);
+            seen.whole &= sector.valid == COPIES;
+            seen.highest = seen.highest.max(sector.highest);
+            let counts = |current| sector.counts_before(&current);
+            if sector.valid > 0 && seen.current.is_none_or(counts) {
+                seen.current = Some(sector);
+            }
         }
         seen
     }
 
+    /// The sector to rewrite next: one without a valid copy, else the newest that is newer than the
+    /// current one, else the oldest. Never the current one. In a whole journal it is the oldest.
+    fn target<F: ReadNorFlash>(&self, flash: &mut F, current: &Sector) -> Option<u8> {
+        let mut target = None;
+        let mut first_turn = u64::MAX;
+        for place in 0..self.place.sectors {
+            let turn = self.look_at(flash, place).turn(current);
+            if place != current.place && turn < first_turn {
+                target = Some(place);
+                first_turn = turn;
+            }
+        }
+        target
+    }
+
     /// Blank, garbage and a read error are all just "not valid".
-    fn look_at<F: ReadNorFlash>(&self, flash: &mut F, sector: u8) -> Sector {
-        let mut best = Sector::default();
+    fn look_at<F: ReadNorFlash>(&self, flash: &mut F, place: u8) -> Sector {
+        let mut best = Sector {
+            place,
+            ..Sector::default()
+        };
         let mut content = [0; SNAPSHOT_LEN];
         let mut other = [0; SNAPSHOT_LEN];
         for copy in 0..COPIES {
-            if !self.read_valid(flash, sector, copy, &mut content) {
+            if !self.read_valid(flash, place, copy, &mut content) {
                 continue;
             }
-            let mut valid = 0;
-            for place in 0..COPIES {
-                if self.read(flash, sector, place, &mut other) && other == content {
-                    valid = u8::saturating_add(valid, 1);
-                }
+            let mut valid = 0_u8;
+            for copy in 0..COPIES {
+                let equal = self.read(flash, place, copy, &mut other) && other == content;
+                valid = valid.wrapping_add(equal.into());
             }
             let sequence = snapshot::sequence(&content);
             best.highest = best.highest.max(sequence);
             if valid > best.valid {
-                best = Sector {
-                    valid,
-                    sequence,
-                    copy,
-                    ..best
-                };
+                best.valid = valid;
+                best.copy = copy;
+                best.sequence = sequence;
             }
             if valid == COPIES {
                 break;
@@ -278,16 +304,18 @@ impl Journal {
         flash.read(self.copy_offset(sector, copy), into).is_ok()
     }
 
+    // The layout says that the whole partition lies on the flash: nothing wraps.
+
     fn sector_offset(&self, sector: u8) -> u32 {
         u32::from(sector)
-            .saturating_mul(self.place.sector_size)
-            .saturating_add(self.place.offset)
+            .wrapping_mul(self.place.sector_size)
+            .wrapping_add(self.place.offset)
     }
 
     fn copy_offset(&self, sector: u8, copy: u8) -> u32 {
         u32::from(copy)
-            .saturating_mul(SNAPSHOT_LEN as u32)
-            .saturating_add(self.sector_offset(sector))
+            .wrapping_mul(SNAPSHOT_LEN as u32)
+            .wrapping_add(self.sector_offset(sector))
     }
 }
 
@@ -298,51 +326,10 @@ const fn fits_write_units<F: NorFlash>() {
     );
 }
 
-impl Seen {
-    fn sectors(&self) -> impl Iterator<Item = (u8, &Sector)> {
-        (0..self.count).zip(&self.sectors)
-    }
-
-    fn is_whole(&self) -> bool {
-        self.sectors().all(|(_, sector)| sector.valid == COPIES)
-    }
-
-    /// The highest sequence number in any valid copy.
-    fn highest(&self) -> u32 {
-        self.sectors()
-            .fold(0, |highest, (_, sector)| highest.max(sector.highest))
-    }
-
-    /// The sector whose snapshot counts: the highest sequence among the strong ones; if there is none, the
-    /// lowest among the weak ones, for the newer ones are its unfinished copies.
-    fn current(&self) -> Option<(u8, &Sector)> {
-        let mut best: Option<(u8, &Sector)> = None;
-        for (place, sector) in self.sectors() {
-            if sector.valid > 0 && best.is_none_or(|(_, best)| sector.counts_before(best)) {
-                best = Some((place, sector));
-            }
-        }
-        best
-    }
-
-    /// The sector to rewrite next: one without a valid copy, else the newest that is newer than the
-    /// current one, else the oldest. Never the current one. In a whole journal it is the oldest.
-    fn target(&self, (current, newest): (u8, &Sector)) -> Option<u8> {
-        let mut target = None;
-        let mut first_turn = u64::MAX;
-        for (place, sector) in self.sectors() {
-            let turn = sector.turn(newest);
-            if place != current && turn < first_turn {
-                target = Some(place);
-                first_turn = turn;
-            }
-        }
-        target
-    }
-}
-
 impl Sector {
-    /// Whether this sector counts rather than `best`, which stands before it; both have valid copies.
+    /// Whether this sector's snapshot counts and not that of `best`, which stands before it: the highest
+    /// sequence among the strong ones; if there is none, the lowest among the weak ones, for the newer
+    /// ones are its unfinished copies.
     const fn counts_before(&self, best: &Self) -> bool {
         match (self.valid >= STRONG, best.valid >= STRONG) {
             (true, true) => self.sequence >= best.sequence,

@@ -115,6 +115,13 @@ impl Manifest {
     /// # Errors
     /// What the format does not allow.
     pub fn new_checked(bytes: &[u8; MANIFEST_LEN]) -> Result<Self, Refusal> {
+        let manifest = Self(*bytes);
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    fn check(&self) -> Result<(), Refusal> {
+        let bytes = &self.0;
         if wire::bytes(bytes, field::MAGIC) != MAGIC {
             return Err(Refusal::NotAManifest);
         }
@@ -126,18 +133,17 @@ impl Manifest {
         if !wire::all_zero(bytes, field::PADDING..MANIFEST_LEN) {
             return Err(Refusal::NonZeroPadding);
         }
-        let manifest = Self(*bytes);
-        let (first_schema, last_schema) = manifest.schemas();
-        let sound = CHUNK_SIZES.contains(&manifest.chunk_size())
-            && manifest.payload_len() > 0
-            && manifest.first_page_len() > 0
-            && manifest.first_page_len() <= manifest.chunk_size()
-            && ATTEMPTS.contains(&manifest.trial_attempts())
-            && TRIAL_SECONDS.contains(&manifest.trial_seconds())
+        let (first_schema, last_schema) = self.schemas();
+        let sound = CHUNK_SIZES.contains(&self.chunk_size())
+            && self.payload_len() > 0
+            && self.first_page_len() > 0
+            && self.first_page_len() <= self.chunk_size()
+            && ATTEMPTS.contains(&self.trial_attempts())
+            && TRIAL_SECONDS.contains(&self.trial_seconds())
             && first_schema <= last_schema
-            && manifest.revoke_below() <= manifest.security_counter()
-            && manifest.revocations_are_sound();
-        sound.then_some(manifest).ok_or(Refusal::FieldOutOfRange)
+            && self.revoke_below() <= self.security_counter()
+            && self.revocations_are_sound();
+        sound.then_some(()).ok_or(Refusal::FieldOutOfRange)
     }
 
     /// The manifest that says this.

@@ -2,11 +2,34 @@
 //!
 //! The numbers are part of the formats (handover, reports): they never change and are never reused.
 
-/// Why an image, a page, a chunk or a request was refused.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[repr(u16)]
-pub enum Refusal {
+/// The enum, the list of it and the way back from a number, from one list.
+macro_rules! refusals {
+    ($($(#[$doc:meta])* $name:ident = $number:literal,)*) => {
+        /// Why an image, a page, a chunk or a request was refused.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+        #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+        #[repr(u16)]
+        pub enum Refusal {
+            $($(#[$doc])* $name = $number,)*
+        }
+
+        impl Refusal {
+            /// Every refusal, in the order of the numbers.
+            pub const ALL: [Self; [$($number),*].len()] = [$(Self::$name),*];
+
+            /// The refusal with this number.
+            #[must_use]
+            pub const fn from_code(code: u16) -> Option<Self> {
+                Some(match code {
+                    $($number => Self::$name,)*
+                    _ => return None,
+                })
+            }
+        }
+    };
+}
+
+refusals! {
     // What the bytes are.
     /// The first bytes are not those of a manifest.
     NotAManifest = 1,
@@ -123,70 +146,10 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Every refusal, in the order of the numbers.
-    pub const ALL: [Self; 49] = [
-        Self::NotAManifest,
-        Self::UnknownFormat,
-        Self::NonZeroPadding,
-        Self::FieldOutOfRange,
-        Self::SignaturesOutOfOrder,
-        Self::OtherImage,
-        Self::BadSignature,
-        Self::TooFewReleaseSignatures,
-        Self::TooFewRootSignatures,
-        Self::RevokesTooMany,
-        Self::OtherVendor,
-        Self::OtherClass,
-        Self::OtherLayout,
-        Self::TooLarge,
-        Self::UnalignedLength,
-        Self::ChunkSize,
-        Self::BootloaderTooOld,
-        Self::OtherSchema,
-        Self::NotNewer,
-        Self::OlderThanForgotten,
-        Self::RejectedBefore,
-        Self::BelowFloor,
-        Self::NewerInProgress,
-        Self::TrialNotFinished,
-        Self::ResetFirst,
-        Self::Throttled,
-        Self::RunningSlotUnclear,
-        Self::AlreadyRunning,
-        Self::AlreadyWaiting,
-        Self::BadPage,
-        Self::MalformedPage,
-        Self::BadChunk,
-        Self::BadPayload,
-        Self::WrongLength,
-        Self::ReadBack,
-        Self::NotWhole,
-        Self::BadResetVector,
-        Self::BadStackPointer,
-        Self::ResetWhileVerifying,
-        Self::FlashRead,
-        Self::FlashErase,
-        Self::FlashProgram,
-        Self::Journal,
-        Self::JournalWornOut,
-        Self::Impossible,
-        Self::BudgetUsedUp,
-        Self::NoAcceptableOther,
-        Self::CheckOpen,
-        Self::DeadlineOver,
-    ];
-
     /// The number, as it stands in the handover and in reports.
     #[must_use]
     pub const fn code(self) -> u16 {
         self as u16
-    }
-
-    /// The refusal with this number.
-    #[must_use]
-    pub fn from_code(code: u16) -> Option<Self> {
-        let mut all = Self::ALL.iter().copied();
-        all.find(|refusal| refusal.code() == code)
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::digest::Digest;
 use crate::keys::Revoked;
 use crate::layout::Slot;
-use crate::state::{Budget, Image, Origin, REJECTED_LEN, Reason, Rejection, SlotState, Snapshot};
+use crate::state::{Budget, Image, Origin, Reason, Rejection, SlotState, Snapshot};
 use crate::wire;
 
 /// Length in bytes: a multiple of every write size up to 64.
@@ -134,19 +134,15 @@ pub fn sequence(bytes: &Bytes) -> u32 {
 /// The snapshot in valid bytes; of others, what their fields say, if that makes sense.
 #[must_use]
 pub fn decode(bytes: &Bytes) -> Option<Snapshot> {
-    let mut snapshot = Snapshot {
-        active: match wire::byte(bytes, field::ACTIVE) {
-            0 => Slot::A,
-            1 => Slot::B,
-            _ => return None,
-        },
-        slots: [SlotState::Empty; 2],
-        floor: wire::word(bytes, field::FLOOR),
-        revoked: Revoked(wire::half(bytes, field::REVOKED)),
-        rejected: [None; REJECTED_LEN],
-        forgotten: wire::word(bytes, field::FORGOTTEN),
-        schema: wire::half(bytes, field::SCHEMA),
-    };
+    let mut snapshot = Snapshot::blank(match wire::byte(bytes, field::ACTIVE) {
+        0 => Slot::A,
+        1 => Slot::B,
+        _ => return None,
+    });
+    snapshot.floor = wire::word(bytes, field::FLOOR);
+    snapshot.revoked = Revoked(wire::half(bytes, field::REVOKED));
+    snapshot.forgotten = wire::word(bytes, field::FORGOTTEN);
+    snapshot.schema = wire::half(bytes, field::SCHEMA);
     let (slots, _) = bytes.get(field::SLOTS..field::REJECTED)?.as_chunks();
     for (slot, place) in snapshot.slots.iter_mut().zip(slots) {
         *slot = decode_slot(place)?;

@@ -75,14 +75,20 @@ impl Reason {
     #[must_use]
     pub const fn from_code(code: u16) -> Option<Self> {
         let [detail, kind] = code.to_le_bytes();
-        match (kind, detail) {
-            (1, 0) => Some(Self::AttemptsUsedUp),
-            (2, 0) => Some(Self::PowerBudgetUsedUp),
-            (3, number) => Some(Self::CheckFailed(number)),
-            (4, 0) => Some(Self::DeadlineOver),
-            (5, number) => Some(Self::OnRequest(number)),
-            (6, 0) => Some(Self::CrashLoop),
-            _ => None,
+        let reason = match kind {
+            1 => Self::AttemptsUsedUp,
+            2 => Self::PowerBudgetUsedUp,
+            3 => Self::CheckFailed(detail),
+            4 => Self::DeadlineOver,
+            5 => Self::OnRequest(detail),
+            6 => Self::CrashLoop,
+            _ => return None,
+        };
+        // A detail that the kind does not have must be zero.
+        if reason.code() == code {
+            Some(reason)
+        } else {
+            None
         }
     }
 }
@@ -142,12 +148,19 @@ impl SlotState {
     /// The image that it speaks of.
     #[must_use]
     pub const fn image(&self) -> Option<Image> {
+        match self.as_image() {
+            Some(image) => Some(*image),
+            None => None,
+        }
+    }
+
+    pub(crate) const fn as_image(&self) -> Option<&Image> {
         match self {
             Self::Empty => None,
             Self::Receiving(image)
             | Self::Trial(image, _)
             | Self::Confirmed(image)
-            | Self::Rejected(image, _) => Some(*image),
+            | Self::Rejected(image, _) => Some(image),
         }
     }
 }
@@ -187,12 +200,18 @@ impl Snapshot {
     /// A device with one confirmed image and nothing else.
     #[must_use]
     pub const fn with_confirmed(slot: Slot, image: Image, floor: u32) -> Self {
-        let mut slots = [SlotState::Empty; 2];
-        *slot.of_mut(&mut slots) = SlotState::Confirmed(image);
+        let mut snapshot = Self::blank(slot);
+        *snapshot.slot_mut(slot) = SlotState::Confirmed(image);
+        snapshot.floor = floor;
+        snapshot
+    }
+
+    /// To be filled in: it is not sound yet.
+    pub(crate) const fn blank(active: Slot) -> Self {
         Self {
-            active: slot,
-            slots,
-            floor,
+            active,
+            slots: [SlotState::Empty; 2],
+            floor: 0,
             revoked: Revoked(0),
             rejected: [None; REJECTED_LEN],
             forgotten: 0,
@@ -241,7 +260,10 @@ impl Snapshot {
         });
         for entry in &mut self.rejected {
             core::mem::swap(entry, &mut carried);
-            if carried.is_none_or(|old| old.digest == image.digest) {
+            if carried
+                .as_ref()
+                .is_none_or(|old| old.digest == image.digest)
+            {
                 return;
             }
         }

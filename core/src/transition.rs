@@ -168,7 +168,10 @@ pub(crate) fn boot_trial(state: &mut Snapshot, slot: Slot, charge: Charge) -> Re
         Charge::Attempt => &mut budget.attempts,
         Charge::Power => &mut budget.power,
     };
-    *charged = charged.checked_sub(1).ok_or(Refusal::BudgetUsedUp)?;
+    if *charged == 0 {
+        return Err(Refusal::BudgetUsedUp);
+    }
+    *charged = charged.wrapping_sub(1);
     budget.booted = true;
     Ok(())
 }

@@ -13,6 +13,7 @@ use crate::layout::{HEADER_LEN, Layout, Slot};
 use crate::manifest::Manifest;
 use crate::refusal::Refusal;
 use crate::watchdog::Watchdog;
+use crate::wire;
 
 /// How much is read from flash at a time while hashing, in bytes.
 const READ_LEN: usize = 256;
@@ -39,9 +40,8 @@ impl Entry<'_> {
         let Self::CortexM { ram } = self else {
             return Ok(());
         };
-        let [a, b, c, d, e, f, g, h] = first;
-        let stack = u32::from_le_bytes([a, b, c, d]);
-        let reset = u32::from_le_bytes([e, f, g, h]);
+        let stack = wire::word(&first, 0);
+        let reset = wire::word(&first, 4);
         let in_ram = |region: &Range<u32>| region.start < stack && stack <= region.end;
         if !stack.is_multiple_of(8) || !ram.iter().any(in_ram) {
             return Err(Refusal::BadStackPointer);
@@ -83,7 +83,6 @@ pub struct Verified {
     address: u32,
     digest: Digest,
     manifest: Manifest,
-    revokes: Revoked,
 }
 
 impl Verified {
@@ -110,12 +109,6 @@ impl Verified {
     pub const fn manifest(&self) -> &Manifest {
         &self.manifest
     }
-
-    /// The keys of the ring that its manifest revokes.
-    #[must_use]
-    pub const fn revokes(&self) -> Revoked {
-        self.revokes
-    }
 }
 
 /// Verifies what lies in `slot`, all of it. The watchdog is fed before each piece that is hashed.
@@ -132,26 +125,29 @@ pub fn verify<F: ReadNorFlash>(
 ) -> Result<Verified, Refusal> {
     let layout = rules.terms.layout;
     watchdog.feed();
-    let bytes = read_header(flash, layout, slot)?;
-    let authentic = Header::new_checked(&bytes)?.authenticate(rules.ring, rules.revoked)?;
-    if expected.is_some_and(|expected| expected != authentic.digest()) {
+    let mut bytes = [0; HEADER_LEN];
+    read(flash, layout, slot, 0, &mut bytes)?;
+    let header = Header::new_checked(&bytes)?;
+    header.check_signatures(rules.ring, rules.revoked)?;
+    let manifest = header.manifest();
+    let digest = manifest.digest();
+    if expected.is_some_and(|expected| expected != digest) {
         return Err(Refusal::OtherImage);
     }
-    rules.terms.acceptable(&authentic)?;
+    rules.terms.check(manifest)?;
 
-    let start = layout.payload_address(slot);
-    let payload = start..start.saturating_add(authentic.manifest().payload_len());
+    let address = layout.payload_address(slot);
+    let payload = address..address.saturating_add(manifest.payload_len());
     let mut first = [0; 8];
     read_payload(flash, layout, slot, 0, &mut first)?;
     rules.entry.check(first, payload)?;
 
-    verify_payload(flash, layout, slot, authentic.manifest(), watchdog)?;
+    verify_payload(flash, layout, slot, manifest, watchdog)?;
     Ok(Verified {
         slot,
-        address: start,
-        digest: authentic.digest(),
-        manifest: *authentic.manifest(),
-        revokes: authentic.revokes(),
+        address,
+        digest,
+        manifest: *manifest,
     })
 }
 
@@ -165,9 +161,7 @@ pub fn read_header<F: ReadNorFlash>(
     slot: Slot,
 ) -> Result<[u8; HEADER_LEN], Refusal> {
     let mut header = [0; HEADER_LEN];
-    flash
-        .read(slot.of(&layout.slots).offset, &mut header)
-        .map_err(|_| Refusal::FlashRead)?;
+    read(flash, layout, slot, 0, &mut header)?;
     Ok(header)
 }
 
@@ -175,6 +169,7 @@ pub fn read_header<F: ReadNorFlash>(
 ///
 /// # Errors
 /// [`Refusal::FlashRead`].
+#[inline(always)]
 pub fn read_payload<F: ReadNorFlash>(
     flash: &mut F,
     layout: &Layout,
@@ -182,11 +177,19 @@ pub fn read_payload<F: ReadNorFlash>(
     offset: u32,
     into: &mut [u8],
 ) -> Result<(), Refusal> {
-    let at = slot
-        .of(&layout.slots)
-        .offset
-        .saturating_add(layout.payload_offset)
-        .saturating_add(offset);
+    let offset = offset.saturating_add(layout.payload_offset);
+    read(flash, layout, slot, offset, into)
+}
+
+/// Reads from `offset` in the slot on.
+fn read<F: ReadNorFlash>(
+    flash: &mut F,
+    layout: &Layout,
+    slot: Slot,
+    offset: u32,
+    into: &mut [u8],
+) -> Result<(), Refusal> {
+    let at = slot.of(&layout.slots).offset.saturating_add(offset);
     flash.read(at, into).map_err(|_| Refusal::FlashRead)
 }
 
@@ -202,17 +205,29 @@ pub fn hash_payload<F: ReadNorFlash>(
     watchdog: &mut impl Watchdog,
 ) -> Result<Digest, Refusal> {
     let mut hasher = Hasher::new();
+    hash_into(&mut hasher, flash, layout, slot, range, watchdog)?;
+    Ok(hasher.finish())
+}
+
+fn hash_into<F: ReadNorFlash>(
+    hasher: &mut Hasher,
+    flash: &mut F,
+    layout: &Layout,
+    slot: Slot,
+    range: Range<u32>,
+    watchdog: &mut impl Watchdog,
+) -> Result<(), Refusal> {
     let mut buffer = [0; READ_LEN];
-    for offset in range.clone().step_by(READ_LEN) {
+    let mut offset = range.start;
+    while offset < range.end {
         watchdog.feed();
         let left = range.end.saturating_sub(offset) as usize;
-        let Some(piece) = buffer.get_mut(..left.min(READ_LEN)) else {
-            break;
-        };
+        let (piece, _) = buffer.split_at_mut(left.min(READ_LEN));
         read_payload(flash, layout, slot, offset, piece)?;
         hasher.update(piece);
+        offset = offset.saturating_add(READ_LEN as u32);
     }
-    Ok(hasher.finish())
+    Ok(())
 }
 
 /// Compares the payload in `slot` with the digest that its signed manifest gives.
@@ -226,9 +241,11 @@ pub fn verify_payload<F: ReadNorFlash>(
     manifest: &Manifest,
     watchdog: &mut impl Watchdog,
 ) -> Result<(), Refusal> {
+    let mut hasher = Hasher::new();
     let whole = 0..manifest.payload_len();
-    let digest = hash_payload(flash, layout, slot, whole, watchdog)?;
-    (digest == manifest.payload(slot))
-        .then_some(())
-        .ok_or(Refusal::BadPayload)
+    hash_into(&mut hasher, flash, layout, slot, whole, watchdog)?;
+    if hasher.finish() != manifest.payload(slot) {
+        return Err(Refusal::BadPayload);
+    }
+    Ok(())
 }

@@ -198,22 +198,17 @@ fn range(offset: u32, length: usize) -> Result<u32, Error> {
     }
 }
 
-/// Marks the units that `bytes` touch and clears their bits, one piece after the other: each piece is
-/// marked before its data changes (see [`marks`] why).
+/// Marks the units that `bytes` touch and clears their bits, one after the other: each is marked before
+/// its data changes (see [`marks`] why).
 fn clear_bits(memory: &mut impl Memory, offset: u32, bytes: &[u8]) {
-    let mut rest = bytes;
-    for piece in marks::pieces(offset, bytes.len() as u32) {
-        let Some((new, later)) = rest.split_at_checked(piece.length as usize) else {
-            return; // The pieces of a range are as long as the range.
-        };
-        rest = later;
-        piece.mark(memory);
-        let mut buffer = [0; 32];
-        if let Some(data) = buffer.get_mut(..new.len()) {
-            memory.read(piece.offset, data);
-            data.iter_mut().zip(new).for_each(|(old, new)| *old &= new);
-            memory.write(piece.offset, data);
-        }
+    let units = (offset..).step_by(WRITE_UNIT as usize);
+    for (unit, new) in units.zip(bytes.chunks(WRITE_UNIT as usize)) {
+        marks::mark(memory, unit);
+        let mut buffer = [0; WRITE_UNIT as usize];
+        let (data, _) = buffer.split_at_mut(new.len());
+        memory.read(unit, data);
+        data.iter_mut().zip(new).for_each(|(old, new)| *old &= new);
+        memory.write(unit, data);
     }
 }
 

@@ -11,60 +11,10 @@ use crate::{Memory, SECTOR_SIZE, WRITE_UNIT};
 /// Bytes of flash that one byte of marks speaks of.
 const GROUP: u32 = 8 * WRITE_UNIT;
 
-/// A part of a range of flash that lies within one byte of marks.
-#[derive(Clone, Copy)]
-pub(crate) struct Piece {
-    /// Where it starts, in flash.
-    pub(crate) offset: u32,
-    /// Its length in bytes, 1 to 32.
-    pub(crate) length: u32,
-}
-
-impl Piece {
-    const fn mark_byte(self) -> u32 {
-        field::MARKS.wrapping_add(self.offset / GROUP)
-    }
-
-    /// The bits of the units that the piece touches, however little of them.
-    const fn mask(self) -> u8 {
-        let before = self.offset % GROUP;
-        let first = before / WRITE_UNIT;
-        let end = before.wrapping_add(self.length).div_ceil(WRITE_UNIT);
-        let below_end = 0xFF_u32 >> 8_u32.wrapping_sub(end);
-        (below_end >> first << first) as u8
-    }
-
-    /// Marks the units of this piece.
-    pub(crate) fn mark(self, memory: &mut (impl Memory + ?Sized)) {
-        let [marks] = self.read(memory);
-        memory.write(self.mark_byte(), &[marks | self.mask()]);
-    }
-
-    fn read(self, memory: &(impl Memory + ?Sized)) -> [u8; 1] {
-        let mut marks = [0];
-        memory.read(self.mark_byte(), &mut marks);
-        marks
-    }
-
-    /// Where the first marked unit of this piece lies, in flash.
-    fn first_marked(self, memory: &(impl Memory + ?Sized)) -> Option<u32> {
-        let [marks] = self.read(memory);
-        let found = marks & self.mask();
-        let group = self.offset.wrapping_sub(self.offset % GROUP);
-        (found != 0).then(|| group.wrapping_add(found.trailing_zeros().wrapping_mul(WRITE_UNIT)))
-    }
-}
-
-/// The pieces of `length` bytes at `offset`, in order.
-pub(crate) fn pieces(offset: u32, length: u32) -> impl Iterator<Item = Piece> {
-    let end = offset.saturating_add(length);
-    let mut next = offset;
-    core::iter::from_fn(move || {
-        let offset = next;
-        next = end.min((offset / GROUP).saturating_add(1).saturating_mul(GROUP));
-        let length = next.saturating_sub(offset);
-        (length > 0).then_some(Piece { offset, length })
-    })
+/// Marks the unit at `offset`.
+pub(crate) fn mark(memory: &mut (impl Memory + ?Sized), offset: u32) {
+    let marks = read(memory, offset) | bit(offset);
+    memory.write(place(offset), &[marks]);
 }
 
 /// Where the first marked unit within `length` bytes at `offset` lies, in flash.
@@ -73,7 +23,25 @@ pub(crate) fn first_marked(
     offset: u32,
     length: u32,
 ) -> Option<u32> {
-    pieces(offset, length).find_map(|piece| piece.first_marked(memory))
+    let mut units = (offset..offset.saturating_add(length)).step_by(WRITE_UNIT as usize);
+    units.find(|unit| read(memory, *unit) & bit(*unit) != 0)
+}
+
+/// The byte with the mark of the unit at `offset`.
+const fn place(offset: u32) -> u32 {
+    field::MARKS.wrapping_add(offset / GROUP)
+}
+
+/// The bit in that byte.
+const fn bit(offset: u32) -> u8 {
+    1 << (offset / WRITE_UNIT % 8)
+}
+
+fn read(memory: &(impl Memory + ?Sized), offset: u32) -> u8 {
+    let mut marks = [0];
+    memory.read(place(offset), &mut marks);
+    let [marks] = marks;
+    marks
 }
 
 /// Forgets the marks of a sector, whose data must be 0xFF already.
@@ -86,30 +54,18 @@ pub(crate) fn clear_sector(memory: &mut (impl Memory + ?Sized), sector: u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::vec::Vec;
+    use crate::model::formatted;
 
     #[test]
-    fn a_piece_speaks_of_every_unit_that_it_touches() {
-        let mask = |offset, length| Piece { offset, length }.mask();
-        assert_eq!(mask(0, 4), 0b0000_0001);
-        assert_eq!(mask(28, 4), 0b1000_0000);
-        assert_eq!(mask(0, 32), 0b1111_1111);
-        assert_eq!(mask(36, 8), 0b0000_0110);
-        assert_eq!(mask(8, 6), 0b0000_1100);
-        assert_eq!(mask(0, 1), 0b0000_0001);
-    }
-
-    #[test]
-    fn pieces_cover_a_range_once_and_never_cross_a_byte_of_marks() {
-        for (offset, length) in [(0, 0), (0, 4), (28, 8), (20, 100), (32, 64), (4096, 2)] {
-            let parts: Vec<Piece> = pieces(offset, length).collect();
-            let mut at = offset;
-            for part in parts {
-                assert_eq!(part.offset, at);
-                assert_eq!(part.offset / 32, (part.offset + part.length - 1) / 32);
-                at += part.length;
-            }
-            assert_eq!(at, offset + length);
+    fn each_unit_has_a_mark_of_its_own() {
+        let mut memory = formatted(&[]);
+        for unit in [0, 4, 28, 32, 60, 4096] {
+            assert_eq!(first_marked(&memory[..], unit, 4), None);
+            mark(&mut memory[..], unit);
+            assert_eq!(first_marked(&memory[..], unit, 4), Some(unit));
         }
+        assert_eq!(first_marked(&memory[..], 8, 100), Some(28));
+        assert_eq!(first_marked(&memory[..], 8, 20), None);
+        assert_eq!(first_marked(&memory[..], 64, 4032), None);
     }
 }

@@ -35,6 +35,14 @@ pub fn within_millisecond() -> u32 {
     PRESCALE_COUNTER.read()
 }
 
+/// Waits for so many milliseconds, and meanwhile does something again and again.
+pub fn wait(milliseconds: u32, mut meanwhile: impl FnMut()) {
+    let start = COUNTER.read();
+    while COUNTER.read().wrapping_sub(start) < milliseconds {
+        meanwhile();
+    }
+}
+
 /// Milliseconds since [`start`] was first called after a reset, never less than before. Not for exception handlers: one that interrupted
 /// it could count a wrap twice.
 pub fn now() -> u64 {

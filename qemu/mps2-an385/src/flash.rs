@@ -47,24 +47,23 @@ impl Memory for Psram {
         let Some(from) = place(offset, bytes.len()) else {
             return bytes.fill(0);
         };
-        // Words are four times as fast, and images are hashed at every boot.
-        let whole_words = match offset.is_multiple_of(4) {
-            true => bytes.len() / 4,
-            false => 0,
-        };
-        let (words, rest) = bytes.split_at_mut(whole_words.wrapping_mul(4));
-        let mut next = from.cast::<u32>();
-        for word in words.as_chunks_mut::<4>().0 {
-            // SAFETY: `next` is aligned, as `offset` is, and lies in the PSRAM, which `place` checked
-            // for all of `bytes`. Any bits are a `u32`. Volatile, for the host may change them.
-            *word = unsafe { next.read_volatile() }.to_le_bytes();
-            next = next.wrapping_add(1);
-        }
-        let mut next = next.cast::<u8>();
-        for byte in rest {
-            // SAFETY: `next` lies in the PSRAM, as above.
-            *byte = unsafe { next.read_volatile() };
-            next = next.wrapping_add(1);
+        let (words, rest) = bytes.as_chunks_mut::<4>();
+        if offset.is_multiple_of(4) && rest.is_empty() {
+            // Words are four times as fast, and images are hashed at every boot.
+            let mut next = from.cast::<u32>();
+            for word in words {
+                // SAFETY: `next` is aligned, as `offset` is, and lies in the PSRAM, which `place` checked
+                // for all of `bytes`. Any bits are a `u32`. Volatile, for the host may change them.
+                *word = unsafe { next.read_volatile() }.to_le_bytes();
+                next = next.wrapping_add(1);
+            }
+        } else {
+            let mut next = from.cast_const();
+            for byte in bytes {
+                // SAFETY: `next` lies in the PSRAM, as above.
+                *byte = unsafe { next.read_volatile() };
+                next = next.wrapping_add(1);
+            }
         }
     }
 

@@ -6,17 +6,12 @@ use crate::memory;
 
 /// Reads the block.
 pub fn load() -> [u8; HANDOVER_LEN] {
-    let memory = memory::load();
-    memory.first_chunk().copied().unwrap_or([0; HANDOVER_LEN])
+    memory::load()
 }
 
 /// Replaces the block.
 pub fn store(block: &[u8; HANDOVER_LEN]) {
-    let mut memory = [0; memory::SIZE];
-    if let Some(place) = memory.first_chunk_mut() {
-        *place = *block;
-    }
-    memory::store(&memory);
+    memory::store(block);
 }
 
 /// For [`last_words!`](crate::last_words): notes for the next boot that the watchdog barked, and where.
@@ -25,5 +20,3 @@ pub extern "C" fn note_watchdog(program_counter: u32) {
     Handover::note_watchdog(&mut block, program_counter);
     store(&block);
 }
-
-const _: () = assert!(HANDOVER_LEN <= memory::SIZE);

@@ -50,11 +50,11 @@ pub fn clean_up() {
     SYSTICK_CURRENT.write(0);
     INTERRUPT_CLEAR_ENABLE.write(u32::MAX);
     INTERRUPT_CLEAR_PENDING.write(u32::MAX);
-    for priorities in INTERRUPT_PRIORITIES {
+    for priorities in &INTERRUPT_PRIORITIES {
         priorities.write(0);
     }
     INTERRUPT_STATE.write(CLEAR_PENDING_SYSTICK | CLEAR_PENDING_PENDSV);
-    for priorities in HANDLER_PRIORITIES {
+    for priorities in &HANDLER_PRIORITIES {
         priorities.write(0);
     }
     HANDLER_CONTROL.write(0);

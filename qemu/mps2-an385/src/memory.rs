@@ -11,13 +11,11 @@ pub const SIZE: usize = 256;
 /// Where it lies.
 pub const ADDRESS: u32 = 0x2000_0000;
 
-const WORDS: usize = SIZE / 4;
-
-/// Reads the block.
-pub fn load() -> [u8; SIZE] {
-    let mut block = [0; SIZE];
-    let block_words = block.as_chunks_mut::<4>().0;
-    for (index, bytes) in (0..WORDS).zip(block_words) {
+/// Reads the first `N` bytes of the block.
+pub fn load<const N: usize>() -> [u8; N] {
+    const { assert!(N <= SIZE && N.is_multiple_of(4)) };
+    let mut block = [0; N];
+    for (index, bytes) in (0..).zip(block.as_chunks_mut::<4>().0) {
         let word = word(index);
         // SAFETY: `word` is aligned and lies in the board's RAM (AN385 table 3-1), in a block that no
         // Rust object lies in, as the crate's documentation demands of the linker script.
@@ -26,10 +24,10 @@ pub fn load() -> [u8; SIZE] {
     block
 }
 
-/// Replaces the block. A reset in the middle leaves some words new and the rest old.
-pub fn store(block: &[u8; SIZE]) {
-    let block_words = block.as_chunks::<4>().0;
-    for (index, bytes) in (0..WORDS).zip(block_words) {
+/// Replaces the first `N` bytes of the block. A reset in the middle leaves some words new and the rest old.
+pub fn store<const N: usize>(block: &[u8; N]) {
+    const { assert!(N <= SIZE && N.is_multiple_of(4)) };
+    for (index, bytes) in (0..).zip(block.as_chunks::<4>().0) {
         let word = word(index);
         // SAFETY: as in `load`.
         unsafe { word.write_volatile(u32::from_le_bytes(*bytes)) }

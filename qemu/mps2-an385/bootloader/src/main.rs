@@ -47,7 +47,7 @@ const _: () = assert!(layout::HANDOVER_SIZE as usize == mps2_an385::memory::SIZE
 const _: () = assert!(layout::flash_main::ADDRESS == flash::ADDRESS);
 
 /// How long to wait when nothing verifies before everything is tried again, in milliseconds.
-const RETRY_MS: u64 = 1_000;
+const RETRY_MS: u32 = 1_000;
 
 mps2_an385::last_words!(handover::note_watchdog);
 
@@ -59,25 +59,21 @@ fn main() -> ! {
     // SAFETY: the bootloader runs from SSRAM and its data lie in RAM; of the flash it writes nothing
     // but the journal, in which there is neither code nor constants.
     let opened = unsafe { flash::open() };
-    // SAFETY: as above.
-    let also_opened = unsafe { flash::open() };
-    match (opened, also_opened) {
-        (Ok(journal), Ok(slots)) => boot(
+    match opened {
+        Ok(flash) => boot(
             Mps2 {
-                journal,
-                slots,
+                flash,
                 watchdog: Watchdog,
             },
             &PRODUCT,
         ),
         // Nothing was ever flashed here.
-        _ => mps2_an385::reset::reset(),
+        Err(_) => mps2_an385::reset::reset(),
     }
 }
 
 struct Mps2 {
-    journal: Flash,
-    slots: Flash,
+    flash: Flash,
     watchdog: Watchdog,
 }
 
@@ -87,11 +83,11 @@ impl Board for Mps2 {
     type Watchdog = Watchdog;
 
     fn journal_flash(&mut self) -> (&mut Flash, &mut Watchdog) {
-        (&mut self.journal, &mut self.watchdog)
+        (&mut self.flash, &mut self.watchdog)
     }
 
     fn slot_flash(&mut self, _slot: Slot) -> (&mut Flash, &mut Watchdog) {
-        (&mut self.slots, &mut self.watchdog)
+        (&mut self.flash, &mut self.watchdog)
     }
 
     fn reset_reason(&mut self) -> Option<ResetReason> {
@@ -107,10 +103,7 @@ impl Board for Mps2 {
     }
 
     fn recover(&mut self) {
-        let until = clock::now() + RETRY_MS;
-        while clock::now() < until {
-            mps2_an385::watchdog::feed();
-        }
+        clock::wait(RETRY_MS, mps2_an385::watchdog::feed);
     }
 
     fn jump(self, image: Verified) -> ! {
