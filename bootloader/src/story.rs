@@ -63,12 +63,7 @@ pub fn prepare<B: Board>(board: &mut B, product: &Product<'_>) -> Option<Ready> 
         rules: Rules {
             ring: product.ring,
             revoked: Revoked::default(),
-            terms: Terms {
-                layout: product.layout,
-                bootloader: product.version,
-                floor: product.layout.factory_floor,
-                schema: None,
-            },
+            terms: Terms::of_the_factory(product.layout, product.version),
             entry: product.entry,
         },
     };
@@ -149,20 +144,21 @@ impl<'b, B: Board> Boot<'b, B> {
         warning!("the journal is lost");
         let floor = self.product.layout.factory_floor;
         let found = [self.find(Slot::A), self.find(Slot::B)];
-        let Some(snapshot) = rebuild(found, floor) else {
+        let rebuilt = rebuild(found, floor);
+        let Some(snapshot) = &rebuilt else {
             return Opened::Lost;
         };
         let (flash, watchdog) = self.board.journal_flash();
-        if self.journal.format(flash, watchdog, &snapshot).is_ok() {
+        if self.journal.format(flash, watchdog, snapshot).is_ok() {
             self.journal_is(JournalHealth::Rebuilt);
             return Opened::Sound {
-                snapshot,
+                snapshot: *snapshot,
                 rewrites: 0,
             };
         }
         warning!("the journal could not be formatted");
         self.journal_is(JournalHealth::WornOut);
-        Opened::GaveUp(snapshot)
+        Opened::GaveUp(*snapshot)
     }
 
     fn find(&mut self, slot: Slot) -> Option<Found> {
@@ -186,7 +182,7 @@ impl<'b, B: Board> Boot<'b, B> {
             ..Against::default()
         };
         self.rules.revoked = snapshot.revoked;
-        self.rules.terms = Terms::new(self.product.layout, self.product.version, snapshot);
+        self.rules.terms.go_by(snapshot);
         loop {
             let candidate = choose(snapshot, self.handover.reset, against)?;
             match self.verify(candidate.slot, Some(candidate.image.digest)) {

@@ -22,15 +22,29 @@ pub struct Terms<'a> {
 }
 
 impl<'a> Terms<'a> {
-    /// With floor and schema as the journal has them, but no lower floor than the factory's.
+    /// The factory's: no floor but the factory's, and nobody knows the data schema.
     #[must_use]
-    pub fn new(layout: &'a Layout, bootloader: Version, snapshot: &Snapshot) -> Self {
+    pub const fn of_the_factory(layout: &'a Layout, bootloader: Version) -> Self {
         Self {
             layout,
             bootloader,
-            floor: snapshot.floor.max(layout.factory_floor),
-            schema: Some(snapshot.schema),
+            floor: layout.factory_floor,
+            schema: None,
         }
+    }
+
+    /// With floor and schema as the journal has them, but no lower floor than the factory's.
+    #[must_use]
+    pub fn new(layout: &'a Layout, bootloader: Version, snapshot: &Snapshot) -> Self {
+        let mut terms = Self::of_the_factory(layout, bootloader);
+        terms.go_by(snapshot);
+        terms
+    }
+
+    /// The same, with floor and schema as the journal has them.
+    pub fn go_by(&mut self, snapshot: &Snapshot) {
+        self.floor = snapshot.floor.max(self.layout.factory_floor);
+        self.schema = Some(snapshot.schema);
     }
 
     /// Whether the image is for this board and may run on it.

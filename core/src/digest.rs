@@ -112,7 +112,12 @@ impl Hasher {
 
     /// The digest of all that was taken in.
     #[must_use]
+    #[inline(always)]
     pub fn finish(mut self) -> Digest {
+        self.complete()
+    }
+
+    fn complete(&mut self) -> Digest {
         // FIPS 180-4, 5.1.1: a one bit, zeros, and the message's length in bits at the end of a block.
         const LENGTH_AT: usize = BLOCK_LEN - size_of::<u64>();
         let bits = self.len.wrapping_mul(8).to_be_bytes();
@@ -122,7 +127,7 @@ impl Hasher {
         }
         self.update(&bits);
         let mut digest = [0; Digest::LEN];
-        for (bytes, word) in digest.as_chunks_mut().0.iter_mut().zip(self.state) {
+        for (bytes, word) in digest.as_chunks_mut().0.iter_mut().zip(&self.state) {
             *bytes = word.to_be_bytes();
         }
         Digest(digest)

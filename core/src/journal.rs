@@ -116,17 +116,18 @@ impl Journal {
                 break;
             };
             // It was valid a moment ago. But it gets a new checksum before it is written again.
-            if !self.read_valid(flash, current.place, current.copy, &mut content) {
-                continue;
-            }
-            let Some(snapshot) = snapshot::decode(&content) else {
+            let read = self.read_valid(flash, current.place, current.copy, &mut content);
+            let Some(snapshot) = &read else {
                 continue;
             };
             if seen.whole {
                 self.writable = true;
-                return Opened::Sound { snapshot, rewrites };
+                return Opened::Sound {
+                    snapshot: *snapshot,
+                    rewrites,
+                };
             }
-            opened = Opened::GaveUp(snapshot);
+            opened = Opened::GaveUp(*snapshot);
             if rewrites < most_rewrites
                 && let Some(target) = self.target(flash, &current)
             {
@@ -260,7 +261,8 @@ impl Journal {
         let mut content = [0; SNAPSHOT_LEN];
         let mut other = [0; SNAPSHOT_LEN];
         for copy in 0..COPIES {
-            if !self.read_valid(flash, place, copy, &mut content) {
+            let read = self.read_valid(flash, place, copy, &mut content);
+            if read.is_none() {
                 continue;
             }
             let mut valid = 0_u8;
@@ -282,18 +284,22 @@ impl Journal {
         best
     }
 
-    /// Whether it could be read, and is valid.
+    /// What it says, if it could be read and is valid.
     fn read_valid<F: ReadNorFlash>(
         &self,
         flash: &mut F,
         sector: u8,
         copy: u8,
         into: &mut snapshot::Bytes,
-    ) -> bool {
-        self.read(flash, sector, copy, into) && snapshot::is_valid(into, self.layout)
+    ) -> Option<Snapshot> {
+        if !self.read(flash, sector, copy, into) {
+            return None;
+        }
+        snapshot::decode_valid(into, self.layout)
     }
 
     /// Whether it could be read.
+    #[inline(always)] // two calls that are smaller without
     fn read<F: ReadNorFlash>(
         &self,
         flash: &mut F,

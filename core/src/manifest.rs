@@ -134,10 +134,12 @@ impl Manifest {
             return Err(Refusal::NonZeroPadding);
         }
         let (first_schema, last_schema) = self.schemas();
-        let sound = CHUNK_SIZES.contains(&self.chunk_size())
+        let [small, middle, large] = CHUNK_SIZES;
+        let chunk_size = self.chunk_size();
+        let sound = (chunk_size == small || chunk_size == middle || chunk_size == large)
             && self.payload_len() > 0
             && self.first_page_len() > 0
-            && self.first_page_len() <= self.chunk_size()
+            && self.first_page_len() <= chunk_size
             && ATTEMPTS.contains(&self.trial_attempts())
             && TRIAL_SECONDS.contains(&self.trial_seconds())
             && first_schema <= last_schema
@@ -313,10 +315,11 @@ impl Manifest {
     /// Of the payload as it lies in `slot`.
     #[must_use]
     pub fn payload(&self, slot: Slot) -> Digest {
-        Digest(wire::bytes(
-            &self.0,
-            *slot.of(&[field::PAYLOAD_A, field::PAYLOAD_B]),
-        ))
+        let at = match slot {
+            Slot::A => field::PAYLOAD_A,
+            Slot::B => field::PAYLOAD_B,
+        };
+        Digest(wire::bytes(&self.0, at))
     }
 
     /// Whether the payload is the same in both slots: the chip maps either to one address, pages

@@ -118,11 +118,23 @@ pub fn renumber(bytes: &mut Bytes, sequence: u32) {
     wire::put(bytes, field::CRC, &crc.to_le_bytes());
 }
 
-/// Whether `bytes` are a snapshot for this layout, whole and sound: exactly what [`encode`] makes of
-/// what they say. So magic, layout, CRC and all that must be zero are written down once, there.
+/// Whether `bytes` are a snapshot for this layout, whole and sound.
 #[must_use]
 pub fn is_valid(bytes: &Bytes, layout: Digest) -> bool {
-    decode(bytes).is_some_and(|snapshot| encode(&snapshot, sequence(bytes), layout) == *bytes)
+    decode_valid(bytes, layout).is_some()
+}
+
+/// The snapshot in `bytes`, if they are whole, sound and for this layout: exactly what [`encode`] makes of
+/// what they say. So magic, layout, CRC and all that must be zero are written down once, there.
+#[must_use]
+pub fn decode_valid(bytes: &Bytes, layout: Digest) -> Option<Snapshot> {
+    let snapshot = decode(bytes);
+    let says = snapshot.as_ref()?;
+    if encode(says, sequence(bytes), layout) == *bytes {
+        snapshot
+    } else {
+        None
+    }
 }
 
 /// The sequence number of valid bytes.

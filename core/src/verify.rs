@@ -182,6 +182,7 @@ pub fn read_payload<F: ReadNorFlash>(
 }
 
 /// Reads from `offset` in the slot on.
+#[inline(always)] // three calls that are smaller without
 fn read<F: ReadNorFlash>(
     flash: &mut F,
     layout: &Layout,

@@ -132,17 +132,16 @@ impl<M: Memory> EmulatedFlash<M> {
         };
         let sectors = offset / SECTOR_SIZE..=offset.saturating_add(last) / SECTOR_SIZE;
         counters::count_program(&mut self.memory, offset, length);
-        match Due::count(&mut self.memory, Operation::Program, sectors) {
-            None => {
-                clear_bits(&mut self.memory, offset, bytes);
-                Ok(())
-            }
-            Some(due) => {
-                // Half of the bytes: an odd unit in the middle is torn in half.
-                let (done, _) = bytes.split_at(bytes.len() / 2);
-                clear_bits(&mut self.memory, offset, done);
-                Err(self.cut(&due))
-            }
+        let due = Due::count(&mut self.memory, Operation::Program, sectors);
+        // A cut comes after half of the bytes: an odd unit in the middle is torn in half.
+        let programmed = match due {
+            Some(_) => bytes.len() / 2,
+            None => bytes.len(),
+        };
+        clear_bits(&mut self.memory, offset, bytes.split_at(programmed).0);
+        match due {
+            Some(due) => Err(self.cut(&due)),
+            None => Ok(()),
         }
     }
 
@@ -161,18 +160,21 @@ impl<M: Memory> EmulatedFlash<M> {
         &mut self.memory
     }
 
+    #[inline(never)] // in the loop above it would take 40 bytes more of a bootloader
     fn erase_sector(&mut self, sector: u32) -> Result<(), Error> {
         counters::count_erase(&mut self.memory, sector);
-        match Due::count(&mut self.memory, Operation::Erase, sector..=sector) {
+        let due = Due::count(&mut self.memory, Operation::Erase, sector..=sector);
+        let erased = match due {
+            Some(_) => SECTOR_SIZE / 2,
+            None => SECTOR_SIZE,
+        };
+        fill_erased(&mut self.memory, sector, erased);
+        match due {
+            // The marks stay: what was not erased whole must be erased again before it is programmed.
+            Some(due) => Err(self.cut(&due)),
             None => {
-                fill_erased(&mut self.memory, sector, SECTOR_SIZE);
                 marks::clear_sector(&mut self.memory, sector);
                 Ok(())
-            }
-            Some(due) => {
-                // The marks stay: what was not erased whole must be erased again before it is programmed.
-                fill_erased(&mut self.memory, sector, SECTOR_SIZE / 2);
-                Err(self.cut(&due))
             }
         }
     }
@@ -202,22 +204,21 @@ fn range(offset: u32, length: usize) -> Result<u32, Error> {
 /// its data changes (see [`marks`] why).
 fn clear_bits(memory: &mut impl Memory, offset: u32, bytes: &[u8]) {
     let units = (offset..).step_by(WRITE_UNIT as usize);
-    for (unit, new) in units.zip(bytes.chunks(WRITE_UNIT as usize)) {
+    for (unit, bytes) in units.zip(bytes.chunks(WRITE_UNIT as usize)) {
+        // Ones, which change nothing, where only a part of the unit is to be programmed.
+        let mut new = [0xFF; WRITE_UNIT as usize];
+        new.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
         marks::mark(memory, unit);
-        let mut buffer = [0; WRITE_UNIT as usize];
-        let (data, _) = buffer.split_at_mut(new.len());
-        memory.read(unit, data);
-        data.iter_mut().zip(new).for_each(|(old, new)| *old &= new);
-        memory.write(unit, data);
+        let old = memory.read_word(unit);
+        memory.write_word(unit, old & u32::from_le_bytes(new));
     }
 }
 
-/// Sets the first `length` bytes of a sector, a multiple of 64, to 0xFF.
+/// Sets the first `length` bytes of a sector, a multiple of 4, to 0xFF.
 fn fill_erased(memory: &mut impl Memory, sector: u32, length: u32) {
-    const ERASED: [u8; 64] = [0xFF; 64];
     let start = sector.saturating_mul(SECTOR_SIZE);
-    for offset in (start..start.saturating_add(length)).step_by(ERASED.len()) {
-        memory.write(offset, &ERASED);
+    for offset in (start..start.saturating_add(length)).step_by(4) {
+        memory.write_word(offset, u32::MAX);
     }
 }
 

@@ -8,13 +8,13 @@
 use crate::bookkeeping::field;
 use crate::{Memory, SECTOR_SIZE, WRITE_UNIT};
 
-/// Bytes of flash that one byte of marks speaks of.
-const GROUP: u32 = 8 * WRITE_UNIT;
+/// Bytes of flash that one word of marks speaks of.
+const GROUP: u32 = u32::BITS * WRITE_UNIT;
 
 /// Marks the unit at `offset`.
 pub(crate) fn mark(memory: &mut (impl Memory + ?Sized), offset: u32) {
-    let marks = read(memory, offset) | bit(offset);
-    memory.write(place(offset), &[marks]);
+    let marks = memory.read_word(word_of(offset));
+    memory.write_word(word_of(offset), marks | bit_of(offset));
 }
 
 /// Where the first marked unit within `length` bytes at `offset` lies, in flash.
@@ -24,31 +24,25 @@ pub(crate) fn first_marked(
     length: u32,
 ) -> Option<u32> {
     let mut units = (offset..offset.saturating_add(length)).step_by(WRITE_UNIT as usize);
-    units.find(|unit| read(memory, *unit) & bit(*unit) != 0)
+    units.find(|unit| memory.read_word(word_of(*unit)) & bit_of(*unit) != 0)
 }
 
-/// The byte with the mark of the unit at `offset`.
-const fn place(offset: u32) -> u32 {
-    field::MARKS.wrapping_add(offset / GROUP)
+/// The word with the mark of the unit at `offset`.
+const fn word_of(offset: u32) -> u32 {
+    field::MARKS.wrapping_add((offset / GROUP).wrapping_mul(4))
 }
 
-/// The bit in that byte.
-const fn bit(offset: u32) -> u8 {
-    1 << (offset / WRITE_UNIT % 8)
-}
-
-fn read(memory: &(impl Memory + ?Sized), offset: u32) -> u8 {
-    let mut marks = [0];
-    memory.read(place(offset), &mut marks);
-    let [marks] = marks;
-    marks
+/// The bit in that word.
+const fn bit_of(offset: u32) -> u32 {
+    1 << (offset / WRITE_UNIT % u32::BITS)
 }
 
 /// Forgets the marks of a sector, whose data must be 0xFF already.
 pub(crate) fn clear_sector(memory: &mut (impl Memory + ?Sized), sector: u32) {
-    const BYTES: u32 = SECTOR_SIZE / GROUP;
-    let start = field::MARKS.wrapping_add(sector.wrapping_mul(BYTES));
-    memory.write(start, &[0; BYTES as usize]);
+    let start = sector.saturating_mul(SECTOR_SIZE);
+    for group in (start..start.saturating_add(SECTOR_SIZE)).step_by(GROUP as usize) {
+        memory.write_word(word_of(group), 0);
+    }
 }
 
 #[cfg(test)]

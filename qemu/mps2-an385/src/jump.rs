@@ -2,7 +2,7 @@
 
 use core::arch::asm;
 
-use crate::register::{Block, Register};
+use crate::register::{Block, Register, Registers};
 
 // SAFETY: ARMv7-M ARM, B3.2: the System Control Space is the processor's own, 4 KiB. Its registers
 // reach no memory, but for VTOR and CONTROL, on which `jump` says more.
@@ -13,11 +13,7 @@ const SYSTICK_CURRENT: Register = PROCESSOR.register(0x018);
 const INTERRUPT_STATE: Register = PROCESSOR.register(0xD04);
 const VECTOR_TABLE_OFFSET: Register = PROCESSOR.register(0xD08);
 const SYSTEM_CONTROL: Register = PROCESSOR.register(0xD10);
-const HANDLER_PRIORITIES: [Register; 3] = [
-    PROCESSOR.register(0xD18),
-    PROCESSOR.register(0xD1C),
-    PROCESSOR.register(0xD20),
-];
+const HANDLER_PRIORITIES: Registers = PROCESSOR.registers(0xD18, 3);
 const HANDLER_CONTROL: Register = PROCESSOR.register(0xD24);
 const FAULT_STATUS: Register = PROCESSOR.register(0xD28);
 const HARD_FAULT_STATUS: Register = PROCESSOR.register(0xD2C);
@@ -26,16 +22,7 @@ const MPU_CONTROL: Register = PROCESSOR.register(0xD94);
 /// The board has 32 interrupts: one register of enable bits, one of pending bits, eight of priorities.
 const INTERRUPT_CLEAR_ENABLE: Register = PROCESSOR.register(0x180);
 const INTERRUPT_CLEAR_PENDING: Register = PROCESSOR.register(0x280);
-const INTERRUPT_PRIORITIES: [Register; 8] = [
-    PROCESSOR.register(0x400),
-    PROCESSOR.register(0x404),
-    PROCESSOR.register(0x408),
-    PROCESSOR.register(0x40C),
-    PROCESSOR.register(0x410),
-    PROCESSOR.register(0x414),
-    PROCESSOR.register(0x418),
-    PROCESSOR.register(0x41C),
-];
+const INTERRUPT_PRIORITIES: Registers = PROCESSOR.registers(0x400, 8);
 
 const CLEAR_PENDING_SYSTICK: u32 = 1 << 25;
 const CLEAR_PENDING_PENDSV: u32 = 1 << 27;
@@ -50,13 +37,9 @@ pub fn clean_up() {
     SYSTICK_CURRENT.write(0);
     INTERRUPT_CLEAR_ENABLE.write(u32::MAX);
     INTERRUPT_CLEAR_PENDING.write(u32::MAX);
-    for priorities in &INTERRUPT_PRIORITIES {
-        priorities.write(0);
-    }
+    INTERRUPT_PRIORITIES.write_all(0);
     INTERRUPT_STATE.write(CLEAR_PENDING_SYSTICK | CLEAR_PENDING_PENDSV);
-    for priorities in &HANDLER_PRIORITIES {
-        priorities.write(0);
-    }
+    HANDLER_PRIORITIES.write_all(0);
     HANDLER_CONTROL.write(0);
     // Bits that are set are cleared by writing them.
     FAULT_STATUS.write(FAULT_STATUS.read());

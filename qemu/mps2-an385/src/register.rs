@@ -24,6 +24,33 @@ impl Block {
             address: self.base.wrapping_add(offset),
         }
     }
+
+    /// `count` registers from the one at `offset` on.
+    pub(crate) const fn registers(&self, offset: u32, count: u32) -> Registers {
+        let last = count.wrapping_sub(1).wrapping_mul(4);
+        let _lies_in_the_block = self.register(offset.wrapping_add(last));
+        Registers {
+            first: self.register(offset),
+            count,
+        }
+    }
+}
+
+/// Device registers in a row.
+#[derive(Clone, Copy)]
+pub(crate) struct Registers {
+    first: Register,
+    count: u32,
+}
+
+impl Registers {
+    /// Writes the same to each of them, in ascending order.
+    pub(crate) fn write_all(self, value: u32) {
+        for index in 0..self.count {
+            let address = self.first.address.wrapping_add(index.wrapping_mul(4));
+            Register { address }.write(value);
+        }
+    }
 }
 
 /// A 32-bit device register.
