@@ -215,7 +215,7 @@ impl<'b, B: Board> Boot<'b, B> {
     }
 
     /// Remembers across a reset that verification of this slot has begun, or that it has ended.
-    #[inline(always)]
+    #[inline(always)] // both calls are smaller without one
     fn note(&mut self, slot: Option<Slot>) {
         if self.handover.note != slot {
             self.handover.note_resets = 0;

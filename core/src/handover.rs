@@ -241,13 +241,11 @@ fn is_whole(bytes: &[u8; HANDOVER_LEN]) -> bool {
         && wire::word(bytes, field::CRC) == crc_of(bytes)
 }
 
-#[inline(always)]
 fn seal(bytes: &mut [u8; HANDOVER_LEN]) {
     let crc = crc_of(bytes);
     wire::put(bytes, field::CRC, &crc.to_le_bytes());
 }
 
-#[inline(always)]
 fn crc_of(bytes: &[u8; HANDOVER_LEN]) -> u32 {
     bytes.get(..field::CRC).map_or(0, wire::crc32)
 }

@@ -232,7 +232,7 @@ pub fn authenticate_for_install<'h>(
 
 /// Whether `key` made this signature over `manifest`.
 #[must_use]
-#[inline(never)] // in a caller's loop, curve arithmetic and its frame would be 300 bytes of text more
+#[inline(never)] // in a caller's loop, the curve arithmetic takes 300 bytes more
 pub fn is_signed_by(manifest: &Manifest, key: &Key, signature: &Signature) -> bool {
     let key = ed25519_compact::PublicKey::new(key.public);
     let signature = ed25519_compact::Signature::new(signature.bytes);

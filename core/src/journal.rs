@@ -241,7 +241,7 @@ impl Journal {
     /// current one, else the oldest. Never the current one. In a whole journal it is the oldest.
     fn target<F: ReadNorFlash>(&self, flash: &mut F, current: &Sector) -> Option<u8> {
         let mut target = None;
-        let mut first_turn = u64::MAX;
+        let mut first_turn = (u8::MAX, 0);
         for place in 0..self.place.sectors {
             let turn = self.look_at(flash, place).turn(current);
             if place != current.place && turn < first_turn {
@@ -299,7 +299,7 @@ impl Journal {
     }
 
     /// Whether it could be read.
-    #[inline(always)] // two calls that are smaller without
+    #[inline(always)] // a call takes more than the arithmetic
     fn read<F: ReadNorFlash>(
         &self,
         flash: &mut F,
@@ -345,13 +345,13 @@ impl Sector {
     }
 
     /// When it is to be rewritten: the lowest number first.
-    const fn turn(&self, current: &Self) -> u64 {
+    const fn turn(&self, current: &Self) -> (u8, u32) {
         if self.valid == 0 {
-            0
+            (0, 0)
         } else if self.sequence > current.sequence {
-            1 << 32 | !self.sequence as u64
+            (1, !self.sequence)
         } else {
-            2 << 32 | self.sequence as u64
+            (2, self.sequence)
         }
     }
 }

@@ -169,7 +169,7 @@ pub fn read_header<F: ReadNorFlash>(
 ///
 /// # Errors
 /// [`Refusal::FlashRead`].
-#[inline(always)]
+#[inline(always)] // a call takes more than the addition
 pub fn read_payload<F: ReadNorFlash>(
     flash: &mut F,
     layout: &Layout,
@@ -182,7 +182,7 @@ pub fn read_payload<F: ReadNorFlash>(
 }
 
 /// Reads from `offset` in the slot on.
-#[inline(always)] // three calls that are smaller without
+#[inline(always)] // likewise
 fn read<F: ReadNorFlash>(
     flash: &mut F,
     layout: &Layout,

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::wire;
+
 /// A semantic version (<https://semver.org>) without pre-release and build metadata.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct Version {
@@ -26,13 +28,12 @@ impl Version {
 
     /// Six bytes: three little-endian numbers.
     #[must_use]
-    pub const fn to_bytes(self) -> [u8; 6] {
-        let ([a, b], [c, d], [e, f]) = (
-            self.major.to_le_bytes(),
-            self.minor.to_le_bytes(),
-            self.patch.to_le_bytes(),
-        );
-        [a, b, c, d, e, f]
+    pub fn to_bytes(self) -> [u8; 6] {
+        let mut bytes = [0; 6];
+        wire::put(&mut bytes, 0, &self.major.to_le_bytes());
+        wire::put(&mut bytes, 2, &self.minor.to_le_bytes());
+        wire::put(&mut bytes, 4, &self.patch.to_le_bytes());
+        bytes
     }
 
     /// The version in these six bytes.

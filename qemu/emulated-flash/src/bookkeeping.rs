@@ -104,7 +104,7 @@ pub(crate) fn finish(memory: &mut (impl Memory + ?Sized)) {
 }
 
 /// Adds to a counter that wraps.
-#[inline(always)]
+#[inline(always)] // a call takes more
 pub(crate) fn add(memory: &mut (impl Memory + ?Sized), counter: u32, count: u32) {
     let before = memory.read_word(counter);
     memory.write_word(counter, before.wrapping_add(count));

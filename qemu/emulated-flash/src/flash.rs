@@ -160,7 +160,7 @@ impl<M: Memory> EmulatedFlash<M> {
         &mut self.memory
     }
 
-    #[inline(never)] // in the loop above it would take 40 bytes more of a bootloader
+    #[inline(never)] // in the loop above it takes 40 bytes more
     fn erase_sector(&mut self, sector: u32) -> Result<(), Error> {
         counters::count_erase(&mut self.memory, sector);
         let due = Due::count(&mut self.memory, Operation::Erase, sector..=sector);
