@@ -1,6 +1,6 @@
 //! Why the processor started again.
 
-use crate::transition::Charge;
+use crate::state::Charge;
 
 /// Why the processor started again. The numbers never change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Default)]

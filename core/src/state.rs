@@ -15,7 +15,6 @@
 use crate::digest::Digest;
 use crate::keys::Revoked;
 use crate::layout::Slot;
-use crate::transition::Charge;
 
 /// How often a trial may be started by a power-on or a brown-out.
 pub const POWER_BUDGET: u8 = 16;
@@ -103,6 +102,16 @@ pub struct Image {
     pub sequence: u32,
     /// Whence it came.
     pub origin: Origin,
+}
+
+/// What a trial's start is charged to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Charge {
+    /// The reset was not a loss of power.
+    Attempt,
+    /// The reset was a power-on or a brown-out.
+    Power,
 }
 
 /// What is left of a trial.

@@ -6,17 +6,8 @@
 use crate::keys::Revoked;
 use crate::layout::Slot;
 use crate::refusal::Refusal;
+pub use crate::state::Charge;
 use crate::state::{Budget, Image, POWER_BUDGET, Reason, SlotState, Snapshot};
-
-/// What a trial's start is charged to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Charge {
-    /// The reset was not a loss of power.
-    Attempt,
-    /// The reset was a power-on or a brown-out.
-    Power,
-}
 
 /// What happens to the state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -123,6 +123,12 @@ pub fn verify<F: ReadNorFlash>(
     rules: &Rules<'_>,
     watchdog: &mut impl Watchdog,
 ) -> Result<Verified, Refusal> {
+    const {
+        assert!(
+            size_of::<u64>().is_multiple_of(F::READ_SIZE),
+            "vectors are read eight bytes at once"
+        );
+    }
     let layout = rules.terms.layout;
     watchdog.feed();
     let mut bytes = [0; HEADER_LEN];
