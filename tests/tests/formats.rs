@@ -17,6 +17,7 @@ use bistable_core::version::Version;
 use bistable_tests::fixtures::{
     ROLES, STRANGER, fields, key_id, layout, program, public_key, ring, ring_of, sign,
 };
+use bistable_tests::golden::is_golden;
 use bistable_tests::images::{Built, page, record};
 use bistable_tests::random::Random;
 use bistable_tests::states::{image, slot_states, snapshots, with_histories};
@@ -24,23 +25,6 @@ use ed25519_compact::{KeyPair, Seed};
 use sha2::{Digest as _, Sha512};
 
 // ---- Golden files ----
-
-/// Compares with the committed bytes. `BISTABLE_BLESS=1` writes them instead: a format changes only
-/// together with its version.
-fn is_golden(name: &str, bytes: &[u8]) {
-    let path = golden_path(name);
-    if std::env::var_os("BISTABLE_BLESS").is_some_and(|value| value == "1") {
-        std::fs::write(&path, bytes).expect("a golden file that can be written");
-    }
-    let golden = std::fs::read(&path).expect("a golden file");
-    let first = golden.iter().zip(bytes).position(|(a, b)| a != b);
-    assert!(
-        golden == bytes,
-        "{name}: {} bytes are {}, the first difference is at {first:?}",
-        golden.len(),
-        bytes.len()
-    );
-}
 
 fn golden_path(name: &str) -> PathBuf {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
