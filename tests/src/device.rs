@@ -18,7 +18,7 @@ use bistable_updater::{Installation, Platform, Product, Updater};
 use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
 
 use crate::board::{Fed, JournalFlash};
-use crate::fixtures::{BOOTLOADER, RAM, fields, image_of, layout, product, ring};
+use crate::fixtures::{BOOTLOADER, RAM, fields, image_of, layout, product, program_for, ring};
 use crate::flash::{Error, Extent, Fault, Flash};
 use crate::images::Built;
 use crate::random::Random;
@@ -65,22 +65,11 @@ pub fn layout_with(chunk_size: u32, slot_size: u32) -> Layout {
 /// An ordinary image for `layout` with a payload of `len` bytes, which follows from `seed` alone.
 #[must_use]
 pub fn image_for(layout: &Layout, sequence: u32, seed: u64, len: usize) -> Built {
-    let code = Random::new(seed).bytes(len);
-    let payload = Slot::BOTH.map(|slot| {
-        let mut bytes = code.clone();
-        let address = layout.payload_address(slot);
-        bytes[..4].copy_from_slice(&RAM.end.to_le_bytes());
-        bytes[4..8].copy_from_slice(&((address + 0x41) | 1).to_le_bytes());
-        for place in (64..len.saturating_sub(4)).step_by(300) {
-            bytes[place..place + 4].copy_from_slice(&(address + place as u32).to_le_bytes());
-        }
-        bytes
-    });
     let fields = Fields {
         chunk_size: layout.chunk_size,
         ..fields(sequence)
     };
-    Built::new(fields, payload, &[0])
+    Built::new(fields, program_for(layout, seed, len), &[0])
 }
 
 /// How an operation of the slots' flash is cut.

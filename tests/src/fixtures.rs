@@ -162,7 +162,12 @@ pub fn fields(sequence: u32) -> Fields {
 /// which an address stands now and then.
 #[must_use]
 pub fn program(seed: u64, len: usize) -> [Vec<u8>; 2] {
-    let layout = layout();
+    program_for(&layout(), seed, len)
+}
+
+/// The same for another layout.
+#[must_use]
+pub fn program_for(layout: &Layout, seed: u64, len: usize) -> [Vec<u8>; 2] {
     let code = Random::new(seed).bytes(len);
     Slot::BOTH.map(|slot| {
         let mut bytes = code.clone();

@@ -4,6 +4,7 @@
 
 pub mod board;
 pub mod device;
+pub mod explorer;
 pub mod fixtures;
 pub mod flash;
 pub mod golden;

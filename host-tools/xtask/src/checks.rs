@@ -8,6 +8,7 @@ use std::time::Instant;
 use bistable_firmware::Toolchain;
 
 use crate::demo::{demo_command, development_ring, emulator, host_tools};
+use crate::explore::{COMPARISON, explore};
 use crate::run::{FIRMWARE_TARGET, Outcome, cargo, repository, run};
 
 /// The power cuts of the story that the checks tell; the demo draws its own.
@@ -27,10 +28,10 @@ struct Report(Vec<(String, Finding, u64)>);
 /// Runs everything.
 pub(crate) fn all() -> Outcome {
     let mut report = Report(Vec::new());
-    report.check(
-        "formatting",
-        || run(cargo("fmt").args(["--all", "--check"])),
-    );
+    report.check("formatting", || {
+        run(cargo("fmt").args(["--all", "--check"]))?;
+        run(cargo("fmt").args(["--manifest-path", COMPARISON, "--check"]))
+    });
     report.check("clippy, host", || {
         run(cargo("clippy").args(["--all-targets", "--", "-D", "warnings"]))?;
         let updater = ["-p", "bistable-updater", "--all-features", "--all-targets"];
@@ -45,6 +46,7 @@ pub(crate) fn all() -> Outcome {
             .arg("--no-deps")
             .env("RUSTDOCFLAGS", "-D warnings"))
     });
+    report.check("the explorer", || explore(&[]));
     report.check("host tools", || {
         host_tools()?;
         development_ring()

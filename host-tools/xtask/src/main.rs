@@ -1,11 +1,12 @@
-//! The commands of this repository: `cargo xtask demo` and `cargo xtask test`.
+//! The commands of this repository: `cargo xtask demo`, `explore`, `compare` and `test`.
 //!
-//! Both do all the set-up that they need. What is built with which toolchain is
+//! They do all the set-up that they need. What is built with which toolchain is
 //! `bistable_firmware`'s business; what the demo tells is `bistable_qemu`'s.
 #![forbid(unsafe_code)]
 
 mod checks;
 mod demo;
+mod explore;
 mod run;
 
 use std::process::ExitCode;
@@ -13,10 +14,15 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 Usage: cargo xtask <command>
 
-  demo [options]   the whole way once, on an emulated Cortex-M3: build, sign, flash, update over
-                   Ethernet, try, keep or give back, with the power cut on the way
-                   (--seed N repeats the power cuts of an earlier run; --help shows the rest)
-  test             every check: formatting, clippy, host tests, documentation, firmware, emulator";
+  demo [options]     the whole way once, on an emulated Cortex-M3: build, sign, flash, update over
+                     Ethernet, try, keep or give back, with the power cut on the way
+                     (--seed N repeats the power cuts of an earlier run; --help shows the rest)
+  explore [options]  the power cut at every operation, from every state that can be reached, and every
+                     invariant checked; then the same with each deliberate defect, which must be caught
+                     (--full is the long run; --help shows the rest)
+  compare            embassy-boot on the same flash model; fails if the committed figures differ
+  test               every check: formatting, clippy, host tests, documentation, firmware, emulator,
+                     explorer";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -24,6 +30,8 @@ fn main() -> ExitCode {
     let rest: Vec<String> = arguments.collect();
     let outcome = match command.as_deref() {
         Some("demo") => demo::demo(&rest),
+        Some("explore") => explore::explore(&rest),
+        Some("compare") => explore::compare(&rest),
         Some("test") if rest.is_empty() => checks::all(),
         _ => Err(USAGE.to_owned()),
     };

@@ -1,0 +1,442 @@
+//! The flash model behind `NorFlash`, and where on it the power can be cut.
+//!
+//! Before each operation the truth is noted: a cut there needs no second run, for nothing runs on behind it.
+
+use std::ops::Range;
+use std::rc::Rc;
+
+use bistable_tests::explorer::choices::Choices;
+use bistable_tests::explorer::flash::{CellState, Content, Error, Flash, Outcome, Shape, Truth};
+use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
+
+/// What the chip does with a program call to something that was programmed since its sector was erased.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub(crate) enum Reprogram {
+    /// It reports failure and does nothing, whatever the words read as.
+    Refused,
+    /// It reports failure and does nothing if a word does not read as erased.
+    RefusedIfSeen,
+    /// It programs: bits become the AND of old and new.
+    Allowed,
+}
+
+impl Reprogram {
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::Refused, Self::RefusedIfSeen, Self::Allowed];
+}
+
+/// How far `mark_booted` has come.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub(crate) enum Marked {
+    /// It has changed nothing.
+    No,
+    /// It has begun to change something.
+    Begun,
+    /// It has returned.
+    Returned,
+}
+
+/// What begins at a point.
+#[derive(Clone, Debug)]
+enum Operation {
+    Erase,
+    Program { content: Rc<Content>, again: bool },
+}
+
+/// A moment at which the power can be cut.
+#[derive(Clone, Debug)]
+pub(crate) struct Point {
+    operation: Operation,
+    at: u32,
+    before: Rc<Truth>,
+    /// How far `mark_booted` has come before it, and once it has begun.
+    marked: [Marked; 2],
+}
+
+/// What a cut is like, as far as chips differ in it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub(crate) enum Class {
+    /// Between two operations.
+    Between,
+    /// Within a program call: its words are half-written or garbage from now on.
+    Program,
+    /// Within an erase: the sector is half-erased, garbage, or reads as erased, from now on.
+    Erase,
+    /// Within either: what it touched reads differently at each boot.
+    ComesAndGoes,
+    /// Within either: what it touched cannot be read (ECC).
+    Unreadable,
+}
+
+impl Class {
+    /// All of them.
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Between,
+        Self::Program,
+        Self::Erase,
+        Self::ComesAndGoes,
+        Self::Unreadable,
+    ];
+}
+
+#[derive(Clone, Copy)]
+enum Cut {
+    /// As the explorer does it.
+    Explorer(Outcome),
+    /// The first half of the bytes is programmed, even within a unit: embassy-boot looks at single bytes.
+    HalfWritten,
+    /// The sector's first word stands, the others read as erased.
+    FirstWordStands,
+}
+
+const PROGRAM_CUTS: [(Class, Cut); 5] = [
+    (Class::Between, Cut::Explorer(Outcome::Before)),
+    (Class::Program, Cut::HalfWritten),
+    (Class::Program, Cut::Explorer(Outcome::Garbage)),
+    (Class::ComesAndGoes, Cut::Explorer(Outcome::Unstable)),
+    (Class::Unreadable, Cut::Explorer(Outcome::Fails)),
+];
+
+const ERASE_CUTS: [(Class, Cut); 8] = [
+    (Class::Between, Cut::Explorer(Outcome::Before)),
+    (Class::Erase, Cut::FirstWordStands),
+    (Class::Erase, Cut::Explorer(Outcome::Blank)),
+    (Class::Erase, Cut::Explorer(Outcome::Garbage)),
+    (Class::Erase, Cut::Explorer(Outcome::Keeps(2))),
+    (Class::Erase, Cut::Explorer(Outcome::Keeps(3))),
+    (Class::ComesAndGoes, Cut::Explorer(Outcome::Unstable)),
+    (Class::Unreadable, Cut::Explorer(Outcome::Fails)),
+];
+
+impl Point {
+    /// What may be on the flash, and how far `mark_booted` has come, if the power is cut here.
+    pub(crate) fn cuts(
+        &self,
+        shape: &Rc<Shape>,
+    ) -> impl Iterator<Item = (Class, Rc<Truth>, Marked)> {
+        let cuts = match self.operation {
+            Operation::Erase => ERASE_CUTS.as_slice(),
+            Operation::Program { .. } => PROGRAM_CUTS.as_slice(),
+        };
+        cuts.iter().map(|(class, cut)| {
+            let marked = self.marked[usize::from(*class != Class::Between)];
+            (*class, self.cut(shape, *cut), marked)
+        })
+    }
+
+    /// What is there if it happens, and nothing after it.
+    pub(crate) fn done(&self, shape: &Rc<Shape>) -> (Rc<Truth>, Marked) {
+        (
+            self.cut(shape, Cut::Explorer(Outcome::After)),
+            self.marked[1],
+        )
+    }
+
+    fn cut(&self, shape: &Rc<Shape>, cut: Cut) -> Rc<Truth> {
+        match (&self.operation, cut) {
+            (_, Cut::Explorer(Outcome::Before)) => self.before.clone(),
+            (Operation::Program { content, again }, cut) => {
+                self.cut_program(shape, content, *again, cut)
+            }
+            (Operation::Erase, cut) => self.cut_erase(shape, cut),
+        }
+    }
+
+    fn cut_program(
+        &self,
+        shape: &Rc<Shape>,
+        content: &Rc<Content>,
+        again: bool,
+        cut: Cut,
+    ) -> Rc<Truth> {
+        let mut content = content.clone();
+        let outcome = match cut {
+            Cut::Explorer(outcome) => outcome,
+            Cut::HalfWritten | Cut::FirstWordStands => {
+                let mut bytes = content.bytes.to_vec();
+                let half = bytes.len() / 2;
+                bytes[half..].fill(0xff);
+                content = shape.content(self.at, &bytes);
+                Outcome::After
+            }
+        };
+        if again {
+            // What was there goes first, and only a flash with the power on does that.
+            let mut flash = Flash::power_on(shape, &self.before);
+            flash.program(self.at, &content, outcome);
+            return flash.truth;
+        }
+        let mut truth = self.before.clone();
+        Rc::make_mut(&mut truth).program(shape, self.at, &content, outcome);
+        truth
+    }
+
+    fn cut_erase(&self, shape: &Rc<Shape>, cut: Cut) -> Rc<Truth> {
+        let mut shared = self.before.clone();
+        let truth = Rc::make_mut(&mut shared);
+        match cut {
+            Cut::Explorer(outcome) => truth.erase(shape, self.at, outcome),
+            Cut::FirstWordStands | Cut::HalfWritten => {
+                truth.erase(shape, self.at, Outcome::Blank);
+                let sector = self.at..self.at + shape.erase;
+                let first = self.before.cells().iter();
+                let first = first.clone().find(|cell| sector.contains(&cell.at));
+                if let Some(first) = first.filter(|cell| cell.state == CellState::Stable) {
+                    let word = &first.content.bytes[..shape.write as usize];
+                    let word = shape.content(first.at, word);
+                    truth.program(shape, first.at, &word, Outcome::After);
+                }
+            }
+        }
+        shared
+    }
+}
+
+/// A flash with the power on, as code sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct Chip {
+    flash: Flash,
+    reprogram: Reprogram,
+    /// What is left open in this boot.
+    pub(crate) choices: Choices,
+    /// Cells of which nothing was read in this boot, and that may read as anything.
+    open: Vec<Range<u32>>,
+    readings: u32,
+    last_reading: u8,
+    changes: u32,
+    /// What happened, in order.
+    pub(crate) points: Vec<Point>,
+    /// How far `mark_booted` has come.
+    pub(crate) marked: Marked,
+    /// Whether it is what is running.
+    pub(crate) is_marking: bool,
+    /// Program calls that were refused.
+    pub(crate) refused: u32,
+    /// Program calls to something that was programmed since its sector was erased, or torn.
+    pub(crate) again: u32,
+}
+
+/// So many torn words are read as chosen, each for itself.
+const FREE: u32 = 3;
+
+/// So often, of those behind them, one reads otherwise than the one before it.
+const CHANGES: u32 = 1;
+
+impl Chip {
+    /// Brings the power.
+    pub(crate) fn power_on(
+        shape: &Rc<Shape>,
+        truth: &Rc<Truth>,
+        reprogram: Reprogram,
+        marked: Marked,
+        choices: Choices,
+    ) -> Self {
+        let cells = truth.cells().iter();
+        let open = cells.filter(|cell| cell.state == CellState::Unstable);
+        let open = open.map(|cell| cell.at..cell.at + cell.content.bytes.len() as u32);
+        Self {
+            open: open.collect(),
+            flash: Flash::power_on(shape, truth),
+            reprogram,
+            choices,
+            readings: 0,
+            last_reading: 0,
+            changes: 0,
+            points: Vec::new(),
+            marked,
+            is_marking: false,
+            refused: 0,
+            again: 0,
+        }
+    }
+
+    /// What is on it.
+    pub(crate) const fn truth(&self) -> &Rc<Truth> {
+        &self.flash.truth
+    }
+
+    /// Reads, and chooses what torn cells read as: the first few freely, then each as the one before it, with
+    /// a change of mind here and there. Else a torn sector of many words would have too many readings.
+    fn look(&mut self, at: u32, into: &mut [u8]) -> Result<(), Error> {
+        let range = at..at + into.len() as u32;
+        while let Some(place) = self.open.iter().position(|cell| meet(cell, &range)) {
+            let cell = self.open.remove(place);
+            let reading = if self.readings < FREE {
+                self.choices.choose(READINGS)
+            } else if self.changes < CHANGES {
+                let step = self.choices.choose(READINGS);
+                self.changes += u32::from(step > 0);
+                (usize::from(self.last_reading) + step) % READINGS
+            } else {
+                usize::from(self.last_reading)
+            };
+            self.readings += 1;
+            self.last_reading = reading as u8;
+            let mut decided = Choices::repeated(&[reading as u8]);
+            // Failing to read is one of the readings.
+            let _ = self.flash.read(cell.start, &mut [0], &mut decided);
+        }
+        self.flash.read(at, into, &mut Choices::first())
+    }
+
+    fn note(&mut self, operation: Operation, at: u32) {
+        let begun = if self.is_marking {
+            Marked::Begun
+        } else {
+            self.marked
+        };
+        self.points.push(Point {
+            operation,
+            at,
+            before: self.flash.truth.clone(),
+            marked: [self.marked, begun],
+        });
+        self.marked = begun;
+        self.choices.passed = self.points.len() as u32;
+    }
+
+    fn was_programmed(&self, range: &Range<u32>) -> bool {
+        let mut cells = self.flash.truth.cells().iter();
+        cells.any(|cell| meet(&(cell.at..cell.at + cell.content.bytes.len() as u32), range))
+    }
+
+    fn program(&mut self, at: u32, bytes: &[u8]) -> Result<(), Error> {
+        let range = at..at + bytes.len() as u32;
+        let again = self.was_programmed(&range);
+        let mut bytes = bytes.to_vec();
+        if again {
+            let mut there = vec![0; bytes.len()];
+            let seen = self.look(at, &mut there);
+            let is_seen = seen.is_err() || there.iter().any(|byte| *byte != 0xff);
+            if self.reprogram == Reprogram::Refused
+                || self.reprogram == Reprogram::RefusedIfSeen && is_seen
+            {
+                self.refused += 1;
+                return Err(Error::Failed);
+            }
+            if seen.is_ok() {
+                bytes
+                    .iter_mut()
+                    .zip(there)
+                    .for_each(|(new, old)| *new &= old);
+            }
+        }
+        let content = self.flash.shape.content(at, &bytes);
+        let operation = Operation::Program {
+            content: content.clone(),
+            again,
+        };
+        self.note(operation, at);
+        self.flash.program(at, &content, Outcome::After);
+        self.again += u32::from(self.flash.breach.take().is_some());
+        self.open.retain(|cell| !meet(cell, &range));
+        Ok(())
+    }
+}
+
+/// In how many ways a torn cell reads.
+const READINGS: usize = 4;
+
+fn meet(one: &Range<u32>, other: &Range<u32>) -> bool {
+    one.start < other.end && other.start < one.end
+}
+
+impl ErrorType for Chip {
+    type Error = Error;
+}
+
+impl ReadNorFlash for Chip {
+    const READ_SIZE: usize = 4;
+
+    fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Error> {
+        self.look(offset, bytes)
+    }
+
+    fn capacity(&self) -> usize {
+        self.flash.shape.size as usize
+    }
+}
+
+impl NorFlash for Chip {
+    const WRITE_SIZE: usize = 4;
+    const ERASE_SIZE: usize = 4096;
+
+    fn erase(&mut self, from: u32, to: u32) -> Result<(), Error> {
+        if !self.flash.fits(from..to, Self::ERASE_SIZE as u32) {
+            return Err(Error::Misused);
+        }
+        for at in (from..to).step_by(Self::ERASE_SIZE) {
+            self.note(Operation::Erase, at);
+            self.flash.erase(at, Outcome::After);
+            let sector = at..at + Self::ERASE_SIZE as u32;
+            self.open.retain(|cell| !meet(cell, &sector));
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Error> {
+        let range = offset..offset + bytes.len() as u32;
+        if !self.flash.fits(range, Self::WRITE_SIZE as u32) {
+            return Err(Error::Misused);
+        }
+        self.program(offset, bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::life::{Partitions, World};
+
+    /// A chip on whose first word `cut` fell while a zero was programmed, as code finds it.
+    fn torn(reprogram: Reprogram, outcome: Outcome, reading: u8) -> Chip {
+        let world = World::new(Partitions { active_pages: 1 }, true, reprogram);
+        let mut truth = Truth::default();
+        truth.program(&world.shape, 0, &world.shape.content(0, &[0; 4]), outcome);
+        let choices = Choices::repeated(&[reading]);
+        Chip::power_on(
+            &world.shape,
+            &Rc::new(truth),
+            reprogram,
+            Marked::No,
+            choices,
+        )
+    }
+
+    /// The choice that makes a torn word read as erased.
+    const BLANK: u8 = 2;
+
+    #[test]
+    fn a_torn_word_that_reads_as_erased_was_programmed_all_the_same() {
+        let mut chip = torn(Reprogram::Refused, Outcome::Unstable, BLANK);
+        let mut word = [0; 4];
+        chip.read(0, &mut word).expect("it is read");
+        assert_eq!(word, [0xff; 4]);
+        assert_eq!(chip.write(0, &[0; 4]), Err(Error::Failed));
+        let mut chip = torn(Reprogram::RefusedIfSeen, Outcome::Unstable, BLANK);
+        assert_eq!(chip.write(0, &[0; 4]), Ok(()));
+        assert_eq!(chip.again, 1);
+    }
+
+    #[test]
+    fn programming_twice_can_only_clear_bits() {
+        let mut chip = torn(Reprogram::Allowed, Outcome::After, 0);
+        chip.write(0, &[0xf0; 4]).expect("it is allowed");
+        let mut word = [0xff; 4];
+        chip.read(0, &mut word).expect("it is read");
+        assert_eq!(word, [0; 4]);
+    }
+
+    #[test]
+    fn a_first_word_that_stands_stands_alone() {
+        let mut chip = torn(Reprogram::Refused, Outcome::After, 0);
+        chip.write(4, &[0; 4]).expect("it is erased");
+        chip.erase(0, 4096).expect("it erases");
+        let erase = chip.points.last().expect("a point");
+        let after = erase.cut_erase(&chip.flash.shape, Cut::FirstWordStands);
+        let mut after = Flash::power_on(&chip.flash.shape, &after);
+        assert_eq!(after.view(0..8), [0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]);
+        after.program(4, &after.shape.content(4, &[0; 4]), Outcome::After);
+        assert!(after.breach.is_some(), "the sector's erase was cut");
+    }
+}
