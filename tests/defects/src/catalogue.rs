@@ -229,4 +229,32 @@ pub const DEFECTS: &[Defect] = &[
         "a slot's sector that reads as blank is not erased before it is filled",
     ),
     defect("header-last", "the header is programmed after the payload"),
+    defect(
+        "trials-never-started",
+        "a trial that waits is rejected and never started",
+    ),
+    defect(
+        "second-start-refused",
+        "a trial that was started once is rejected, whatever budget is left",
+    ),
+    defect(
+        "power-charged-to-attempts",
+        "a start after a loss of power costs an attempt",
+    ),
+    defect(
+        "other-before-active",
+        "of two confirmed images the one that is not active boots",
+    ),
+    defect(
+        "recorded-twice",
+        "what the bootloader records is written twice",
+    ),
+    defect(
+        "always-disowned",
+        "every installation first receives an image without a name",
+    ),
+    defect(
+        "progress-thrown-away",
+        "an installation that is begun again in the same boot starts anew",
+    ),
 ];

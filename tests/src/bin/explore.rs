@@ -33,6 +33,9 @@ struct Arguments {
     /// How many minutes of a long run are for drawn walks.
     #[arg(long, default_value_t = 9)]
     minutes: u64,
+    /// Ends every story after so many minutes, however far it is.
+    #[arg(long, value_name = "MINUTES")]
+    at_most: Option<u64>,
     /// Only this story, such as `w8/update`, to the end.
     #[arg(long)]
     story: Vec<String>,
@@ -89,7 +92,10 @@ fn run(arguments: &Arguments) -> Result<bool> {
                 .map(|name| named(name).map(plan::alone))
                 .collect::<Result<_>>()?,
         };
-        explore_all(&tasks, arguments.seed, &mut report);
+        let at_most = arguments
+            .at_most
+            .map(|minutes| Duration::from_secs(60 * minutes));
+        explore_all(&tasks, arguments.seed, at_most, &mut report);
         report.took(begun.elapsed());
     }
     if arguments.story.is_empty()
@@ -104,8 +110,9 @@ fn run(arguments: &Arguments) -> Result<bool> {
             println!("VIOLATION of {violation}");
             let (_, steps) = id.split_once('#').context("an id")?;
             let world = World::new(named(&line.job)?);
-            for told in retell(&world, &path::read(steps)?)? {
-                println!("    {told}");
+            match retell(&world, &path::read(steps)?) {
+                Ok(told) => told.iter().for_each(|told| println!("    {told}")),
+                Err(error) => println!("    the path cannot be told: {error:#}"),
             }
             println!("    again: cargo xtask explore --replay '{id}'\n");
         }
@@ -146,7 +153,8 @@ fn replay(id: &str) -> Result<bool> {
 }
 
 /// Explores, on as many threads as there are processors.
-fn explore_all(tasks: &[Task], seed: u64, report: &mut Report) {
+fn explore_all(tasks: &[Task], seed: u64, at_most: Option<Duration>, report: &mut Report) {
+    let begun = Instant::now();
     let queue: Mutex<VecDeque<(usize, &Task)>> = Mutex::new(tasks.iter().enumerate().collect());
     let done: Mutex<Vec<(usize, Line)>> = Mutex::new(Vec::new());
     let shown = Mutex::new(Progress::new(tasks.len()));
@@ -154,9 +162,14 @@ fn explore_all(tasks: &[Task], seed: u64, report: &mut Report) {
         for _ in 0..threads() {
             scope.spawn(|| {
                 while let Some((number, task)) = next(&queue) {
-                    let findings = one(task, seed, &shown);
+                    let mut task = *task;
+                    if let Some(at_most) = at_most {
+                        let left = at_most.saturating_sub(begun.elapsed());
+                        task.bounds.time = task.bounds.time.min(left);
+                    }
+                    let findings = one(&task, seed, &shown);
                     let mut done = lock(&done);
-                    done.push((number, Line::new(task, &findings)));
+                    done.push((number, Line::new(&task, &findings)));
                     lock(&shown).finished(findings.boots);
                 }
             });

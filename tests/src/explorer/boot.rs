@@ -7,10 +7,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use bistable_bootloader::{Ready, prepare};
-use bistable_core::choose::{Against, Role, settle_in_place};
+use bistable_core::choose::{Against, Role, choose, settle_in_place};
 use bistable_core::handover::{HANDOVER_LEN, Handover, JournalHealth};
 use bistable_core::layout::{HEADER_LEN, Slot};
-use bistable_core::state::{Charge, Reason, SlotState, Snapshot};
+use bistable_core::state::{Reason, SlotState, Snapshot};
 use bistable_updater::health::Verdict;
 use bistable_updater::{Platform, Updater};
 
@@ -110,6 +110,8 @@ pub struct Run {
     pub hangs: bool,
     /// Operations that reported failure, of a flash that is not dead.
     pub failed: u32,
+    /// Sectors of the journal, and of the slots, that were erased.
+    pub erases: [u32; 2],
     /// What was broken.
     pub violation: Option<Violation>,
     /// What was chosen.
@@ -167,7 +169,7 @@ pub fn boot<const W: usize, const J: usize, const S: usize>(
     let retained = state.retained.clone().unwrap_or(lost);
     // What reports failure is looked at from states in which nothing else is wrong.
     let failures = match world.failures {
-        Failures::Some(_) if state.row > 0 || state.flipped => Failures::None,
+        Failures::Some(_) if state.flipped => Failures::None,
         failures => failures,
     };
     let hardware = Hardware::power_on(
@@ -238,6 +240,7 @@ pub fn boot<const W: usize, const J: usize, const S: usize>(
             Failures::Some(_) => hardware.failed,
             Failures::None | Failures::Dead(..) => 0,
         },
+        erases: [hardware.journal_erases, hardware.slot_erases],
         violation: hardware.violation.take(),
         choices: hardware.choices.clone(),
         story: notes.story,
@@ -341,9 +344,24 @@ fn jump(
     notes.is_stored = *ghost != Ghost::Unknown || ready.handover.journal != JournalHealth::WornOut;
     notes.story.acted_upon = Some(ready.snapshot);
 
-    let base = ghost
-        .candidates()
-        .find(|base| follows(&base.snapshot, &ready.snapshot));
+    let is_so = |base: &&Rc<Known>| base.snapshot == ready.snapshot;
+    // A write that reported failure may have come to its end all the same.
+    let attempted = hardware.attempted.as_ref().map(|known| known.snapshot);
+    let was_attempted = hardware.failed > 0 && attempted == Some(ready.snapshot);
+    let leads_there = |base: &&Rc<Known>| was_attempted || follows(&base.snapshot, ready);
+    // What was written after a slot was read is the record of a start, or of its end; else nothing has changed.
+    let has_recorded = hardware.points.iter().any(|point| {
+        point.acted && matches!(&point.operation, Operation::Program { content, .. } if says(&content.bytes).is_some())
+    });
+    let [so, leading] = [
+        ghost.candidates().find(is_so),
+        ghost.candidates().find(leads_there),
+    ];
+    let base = if has_recorded {
+        leading.or(so)
+    } else {
+        so.or(leading)
+    };
     if *ghost != Ghost::Unknown && base.is_none() {
         let known = ghost
             .candidates()
@@ -388,31 +406,61 @@ fn jump(
             );
         }
     }
+    if let Some(base) = base
+        && let SlotState::Trial(_, budget) = base.snapshot.slot(base.snapshot.active.other())
+        && let SlotState::Rejected(_, reason) = ready.snapshot.slot(base.snapshot.active.other())
+        && budget.left(ready.handover.reset.charge()) > 0
+    {
+        let what = format!("a trial is rejected ({reason:?}) with {budget:?} left");
+        hardware.violate(Invariant::Progress, what);
+    }
+    let named = ready.snapshot.slot(slot);
+    let is_named = named.image().is_some_and(|named| named.digest == digest);
+    let is_as_it_says = match ready.role {
+        Role::Trial(_) | Role::LastResort => matches!(named, SlotState::Trial(..)),
+        Role::Active | Role::Other => matches!(named, SlotState::Confirmed(_)),
+    };
+    let active = ready.snapshot.active;
+    let passes_over = matches!(ready.role, Role::Other | Role::LastResort) || slot != active;
+    if !(is_named && is_as_it_says) {
+        let what = format!("image {image} is started in {slot:?}, which is {named:?}");
+        hardware.violate(Invariant::Monotone, what);
+    } else if passes_over
+        && !matches!(ready.role, Role::Trial(_))
+        && image_in(world, active, hardware)
+            .is_some_and(|image| is_acceptable(world, image, &ready.snapshot))
+    {
+        let what = format!("image {image} is started though the active one is acceptable");
+        hardware.violate(Invariant::Monotone, what);
+    }
     hardware.durable = Some(Known::new(ready.snapshot));
     hardware.attempted = None;
     Some(image)
 }
 
-/// Whether the bootloader may have made `after` of `before`.
-fn follows(before: &Snapshot, after: &Snapshot) -> bool {
-    const ROLES: [Role; 5] = [
-        Role::Active,
-        Role::Trial(Charge::Attempt),
-        Role::Trial(Charge::Power),
-        Role::Other,
-        Role::LastResort,
-    ];
-    let against = |bits: u8| Against {
-        failed: [bits & 1 > 0, bits & 2 > 0],
-        trials: bits & 4 > 0,
-    };
-    before == after
-        || ROLES.into_iter().any(|role| {
-            (0..8).any(|bits| {
-                let mut state = *before;
-                settle_in_place(&mut state, against(bits), role) && state == *after
-            })
+/// Whether floor and revocations let this image boot.
+fn is_acceptable(world: &World, image: usize, state: &Snapshot) -> bool {
+    let counter = world.images[image].manifest.security_counter();
+    let is_trusted = |signer: &u8| !state.revoked.contains((*signer).into());
+    counter >= state.floor.max(world.layout.factory_floor) && signers(image).iter().any(is_trusted)
+}
+
+/// Whether the bootloader may have started this from the state `before`, if this or that did not verify.
+fn follows(before: &Snapshot, ready: &Ready) -> bool {
+    (0..8_u8).any(|bits| {
+        let against = Against {
+            failed: [bits & 1 > 0, bits & 2 > 0],
+            trials: bits & 4 > 0,
+        };
+        let chosen = choose(before, ready.handover.reset, against);
+        chosen.is_some_and(|chosen| {
+            let mut state = *before;
+            settle_in_place(&mut state, against, chosen.role);
+            chosen.slot == ready.image.slot()
+                && chosen.role == ready.role
+                && state == ready.snapshot
         })
+    })
 }
 
 /// Which image `slot` holds, byte for byte, as it was linked for that slot.
@@ -563,7 +611,9 @@ impl Running<'_> {
                 self.did(format!("is offered {parts} parts of {part}, then {image}"));
                 // Whether it takes them is its own business.
                 let _ = give(updater, &images[part], parts);
-                self.erased_once();
+                if part != image {
+                    self.erased_once();
+                }
                 install(updater, &images[image])
             }
             Offer::GiveUp => {
@@ -607,11 +657,7 @@ fn check_wear(world: &World, state: &State, hardware: &mut Hardware, notes: &Not
     }
     let sectors = u32::from(world.layout.journal.sectors);
     let parts = world.layout.journal.sector_size / world.shapes[world.journal_flash].erase.max(1);
-    let changes = hardware
-        .points
-        .windows(2)
-        .filter(|pair| is_new_write(state, &pair[0], &pair[1]))
-        .count() as u32;
+    let changes = changes(state, &hardware.points, notes.base.as_ref());
     let journal = world.journal_flash;
     let (truth, shape) = (&state.truths[journal], &world.shapes[journal]);
     // Nothing half-written outlives a boot that acted, but for what read as if it were whole.
@@ -639,25 +685,26 @@ fn check_wear(world: &World, state: &State, hardware: &mut Hardware, notes: &Not
     }
 }
 
-/// Whether the journal is written anew here, and not healed: the first copy after an erase says something
-/// that nobody knew at boot, or that is not so now.
-fn is_new_write(state: &State, erase: &Point, program: &Point) -> bool {
-    let (Operation::Erase { .. }, Operation::Program { content, .. }) =
-        (&erase.operation, &program.operation)
-    else {
-        return false;
-    };
-    let Some(written) = says(&content.bytes) else {
-        return false;
-    };
-    match &program.durable {
-        Some(durable) => written != durable.snapshot,
-        None => {
-            program.acted
-                || state
-                    .ghost
-                    .candidates()
-                    .all(|known| known.snapshot != written)
+/// How often the journal was made to say something else than before.
+fn changes(state: &State, points: &[Point], base: Option<&Rc<Known>>) -> u32 {
+    let mut says_now = base.map(|base| base.snapshot);
+    let mut changes = 0;
+    for point in points {
+        let Operation::Program { content, .. } = &point.operation else {
+            continue;
+        };
+        let Some(written) = says(&content.bytes) else {
+            continue;
+        };
+        let is_known = state
+            .ghost
+            .candidates()
+            .any(|known| known.snapshot == written);
+        let heals = !point.acted && point.durable.is_none() && is_known;
+        if says_now != Some(written) && !heals {
+            changes += 1;
         }
+        says_now = Some(written);
     }
+    changes
 }

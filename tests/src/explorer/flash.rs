@@ -15,7 +15,6 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use bistable_core::digest::Digest;
-use bistable_core::journal::COPIES;
 use bistable_core::snapshot::{self, SNAPSHOT_LEN};
 use foldhash::fast::FixedState;
 
@@ -77,26 +76,24 @@ impl Content {
     /// These bytes; `place` says where in a copy of the journal they begin, and the layout that copies name.
     #[must_use]
     pub fn new(bytes: &[u8], place: Option<(u32, Digest)>) -> Rc<Self> {
-        let (mut hash, mut sequence, mut is_copy) = (0, None, false);
-        if let Some((begin, layout)) = place {
+        let (mut sequence, mut is_copy) = (None, false);
+        let hash = if let Some((begin, layout)) = place {
             let mut masked = bytes.to_vec();
             for (byte, at) in masked.iter_mut().zip(begin as usize..) {
                 if SEQUENCE.contains(&at) || CHECKSUM.contains(&at) {
                     *byte = 0;
                 }
             }
-            hash = hash_of(&masked);
             if let Ok(copy) = <&[u8; SNAPSHOT_LEN]>::try_from(bytes) {
                 is_copy = snapshot::is_valid(copy, layout);
                 sequence = is_copy.then(|| snapshot::sequence(copy));
             } else if begin == 0 {
-                sequence = bytes[4..]
-                    .first_chunk()
-                    .map(|number| u32::from_le_bytes(*number));
+                sequence = number_in(bytes);
             }
+            hash_of(&masked)
         } else {
-            hash ^= hash_of(bytes);
-        }
+            hash_of(bytes)
+        };
         Rc::new(Self {
             bytes: bytes.into(),
             hash: hash ^ u64::from(is_copy),
@@ -106,6 +103,11 @@ impl Content {
             garbage: OnceCell::new(),
             lacking: OnceCell::new(),
         })
+    }
+
+    /// Whether it is what a copy of the journal is not: nothing asks more of it.
+    fn is_garbage(&self) -> bool {
+        self.place.is_some() && self.bytes.len() == SNAPSHOT_LEN && !self.is_copy
     }
 
     /// All but the second unit, which is blank.
@@ -182,6 +184,12 @@ pub struct Shape {
     pub journal_sector: u32,
     /// The layout that the journal's copies name.
     pub layout: Digest,
+}
+
+/// The sequence number in the first piece of a copy, if it is long enough.
+fn number_in(piece: &[u8]) -> Option<u32> {
+    let number = piece.get(SEQUENCE)?.first_chunk()?;
+    Some(u32::from_le_bytes(*number))
 }
 
 fn hash_of(bytes: &[u8]) -> u64 {
@@ -359,17 +367,6 @@ impl Truth {
         cell.content = shape.content(cell.at, &bytes);
     }
 
-    /// Whether every sector of the journal holds as many copies as it should, valid and for good.
-    #[must_use]
-    pub fn is_whole(&self, shape: &Shape) -> bool {
-        let copies = self
-            .cells
-            .iter()
-            .filter(|cell| cell.content.is_copy && cell.state == CellState::Stable);
-        let sectors = shape.journal.len() as u32 / shape.journal_sector;
-        copies.count() == sectors as usize * usize::from(COPIES)
-    }
-
     /// Whether something in `range` may read differently from boot to boot.
     #[must_use]
     pub fn comes_and_goes(&self, shape: &Shape, range: Range<u32>) -> bool {
@@ -488,6 +485,8 @@ impl Flash {
         match cell.state {
             CellState::Stable => {}
             CellState::Fails => self.failing.push(range),
+            // A whole copy that is none never becomes one.
+            CellState::Unstable if cell.content.is_garbage() => {}
             CellState::Unstable => self.undecided.push(range),
         }
     }
@@ -617,12 +616,6 @@ impl Flash {
         self.breach.get_or_insert(how);
     }
 
-    /// What it reads as in this boot; undecided cells as if they were valid.
-    #[must_use]
-    pub fn view(&self, range: Range<u32>) -> &[u8] {
-        &self.view[range.start as usize..range.end as usize]
-    }
-
     /// Sectors of it.
     #[must_use]
     pub fn sectors(&self) -> u32 {
@@ -651,4 +644,126 @@ fn first_overlapping(ranges: &[Range<u32>], range: &Range<u32>) -> Option<usize>
     ranges
         .iter()
         .position(|other| other.start < range.end && range.start < other.end)
+}
+
+#[cfg(test)]
+mod tests {
+    use bistable_core::layout::Slot;
+    use bistable_core::snapshot::encode;
+    use bistable_core::state::Snapshot;
+
+    use super::*;
+    use crate::states::image;
+
+    const LAYOUT: Digest = Digest([7; Digest::LEN]);
+
+    fn shape() -> Rc<Shape> {
+        Rc::new(Shape {
+            write: 8,
+            erase: 2048,
+            size: 4 * 2048,
+            journal: 0..2 * 2048,
+            journal_sector: 2048,
+            layout: LAYOUT,
+        })
+    }
+
+    fn copy(sequence: u32, floor: u32) -> Vec<u8> {
+        let snapshot = Snapshot::with_confirmed(Slot::A, image(1), floor);
+        encode(&snapshot, sequence, LAYOUT).to_vec()
+    }
+
+    /// A flash whose last operation, at 4096 bytes, got so far.
+    fn cut_while_programming(bytes: &[u8], outcome: Outcome) -> Truth {
+        let mut truth = Truth::default();
+        let content = shape().content(4096, bytes);
+        truth.program(&shape(), 4096, &content, outcome);
+        truth
+    }
+
+    /// Everything that 64 bytes at 4096 read as, over all choices.
+    fn readings(truth: &Truth) -> Vec<Result<Vec<u8>, Error>> {
+        let truth = Rc::new(truth.clone());
+        let mut found = Vec::new();
+        let mut choices = Choices::first();
+        loop {
+            let mut flash = Flash::power_on(&shape(), &truth);
+            let mut bytes = vec![0; 64];
+            let read = flash.read(4096, &mut bytes, &mut choices);
+            let again = flash.read(4096, &mut [0; 64], &mut choices);
+            assert_eq!(read, again, "within a boot, it reads the same");
+            found.push(read.map(|()| bytes));
+            match choices.advance() {
+                Some((next, _)) => choices = next,
+                None => return found,
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_torn_reads_in_each_way_that_can_be_told_apart() {
+        let (bytes, blank) = (vec![3; 64], vec![0xff; 64]);
+        let read = |outcome| readings(&cut_while_programming(&bytes, outcome));
+        assert_eq!(read(Outcome::Before), [Ok(blank.clone())]);
+        assert_eq!(read(Outcome::After), [Ok(bytes.clone())]);
+        assert_eq!(read(Outcome::Fails), [Err(Error::Unreadable)]);
+        let [Ok(garbage)] = &read(Outcome::Garbage)[..] else {
+            panic!("garbage reads as one thing");
+        };
+        assert!(*garbage != bytes && *garbage != blank);
+        let fickle = read(Outcome::Unstable);
+        for reading in [
+            Ok(bytes),
+            Ok(garbage.clone()),
+            Ok(blank),
+            Err(Error::Unreadable),
+        ] {
+            assert!(fickle.contains(&reading), "{reading:?}");
+        }
+        assert_eq!(fickle.len(), 4);
+    }
+
+    #[test]
+    fn what_was_written_may_come_back_after_an_erase_that_was_cut() {
+        let mut truth = cut_while_programming(&[3; 64], Outcome::After);
+        truth.erase(&shape(), 4096, Outcome::Unstable);
+        assert!(readings(&truth).contains(&Ok(vec![3; 64])));
+        assert!(readings(&truth).contains(&Ok(vec![0xff; 64])));
+        truth.erase(&shape(), 4096, Outcome::After);
+        assert_eq!(readings(&truth), [Ok(vec![0xff; 64])]);
+    }
+
+    #[test]
+    fn a_sector_that_only_reads_as_erased_must_not_be_programmed() {
+        for (outcome, breach) in [(Outcome::Blank, true), (Outcome::After, false)] {
+            let mut truth = cut_while_programming(&[3; 64], Outcome::After);
+            truth.erase(&shape(), 4096, outcome);
+            let mut flash = Flash::power_on(&shape(), &Rc::new(truth));
+            let content = shape().content(4160, &[5; 64]);
+            flash.program(4160, &content, Outcome::After);
+            assert_eq!(flash.breach.is_some(), breach, "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn states_differ_in_the_order_of_sequence_numbers_and_not_in_their_height() {
+        let key = |first: &[u8], second: &[u8], outcome| {
+            let mut truth = Truth::default();
+            for (at, bytes) in [(0, first), (2048, second)] {
+                let content = shape().content(at, bytes);
+                truth.program(&shape(), at, &content, outcome);
+            }
+            let mut words = Vec::new();
+            truth.fingerprint(&shape(), true, &mut words);
+            words
+        };
+        let low = key(&copy(1, 0), &copy(2, 0), Outcome::After);
+        assert_eq!(low, key(&copy(71, 0), &copy(72, 0), Outcome::After));
+        assert_ne!(low, key(&copy(2, 0), &copy(1, 0), Outcome::After));
+        assert_ne!(low, key(&copy(1, 0), &copy(2, 9), Outcome::After));
+        assert_ne!(low, key(&copy(1, 0), &copy(2, 0), Outcome::Unstable));
+        // Garbage has no number that anything could read.
+        let garbage = key(&copy(1, 0), &copy(2, 0), Outcome::Garbage);
+        assert_eq!(garbage, key(&copy(9, 0), &copy(4, 0), Outcome::Garbage));
+    }
 }

@@ -6,14 +6,16 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bistable_core::handover::Handover;
+use bistable_core::state::SlotState;
 use foldhash::fast::FixedState;
 
 use super::boot::{Ghost, Run, Standing, State};
 use super::choices::Choices;
 use super::flash::Outcome;
 use super::invariants::{Invariant, Violation};
-use super::machine::{Operation, Point, Truths};
+use super::machine::{Failures, Known, Operation, Point, Truths};
 use super::path::{How, Step};
+use super::walk::costs_too_much;
 use super::world::{Erases, Lives, World, budget_left, is_rejected};
 
 /// When to stop.
@@ -112,15 +114,30 @@ impl Hasher for AsItIs {
     }
 }
 
-struct Node {
-    parent: u32,
+/// How a state was reached: from another arrival, by a step.
+struct Arrival {
+    before: u32,
     step: Step,
+}
+
+struct Node {
+    /// The first time that it was reached.
+    arrival: u32,
     /// The lowest number of cuts in a row (and in all, where that is bounded) with which it was reached.
     row: u8,
     life: u8,
     explored: bool,
     /// The trial's budgets, added up.
     left: u8,
+}
+
+/// A state that is to be explored, as it was reached.
+struct Arrived {
+    node: u32,
+    arrival: u32,
+    /// Cuts over the device's life; not counted where they are not bounded.
+    life: u8,
+    state: State,
 }
 
 #[derive(Clone, Copy)]
@@ -137,9 +154,12 @@ struct Explorer<'w> {
     bounds: Bounds,
     known: HashMap<u128, u32, BuildHasherDefault<AsItIs>>,
     nodes: Vec<Node>,
-    frontier: std::collections::VecDeque<(u32, State)>,
+    arrivals: Vec<Arrival>,
+    frontier: std::collections::VecDeque<Arrived>,
     /// From each state, whatever it reads as, to where the device gets if its application says nothing.
     silent: Vec<Edge>,
+    /// The same until any image runs.
+    dark: Vec<Edge>,
     /// And if it does what brings the goal nearer.
     helpful: Vec<Edge>,
     findings: Findings,
@@ -158,16 +178,23 @@ pub fn explore(
         bounds,
         known: HashMap::default(),
         nodes: Vec::new(),
+        arrivals: Vec::new(),
         frontier: std::collections::VecDeque::new(),
         silent: Vec::new(),
+        dark: Vec::new(),
         helpful: Vec::new(),
         findings: Findings::default(),
     };
-    explorer.reach(u32::MAX, Step::default(), world.start(), 0);
+    if world.failures == Failures::None
+        && let Some((violation, path)) = costs_too_much(world, &mut explorer.findings)
+    {
+        explorer.findings.add(violation, path);
+    }
+    explorer.reach(START, Step::default(), world.start(), 0);
     let mut shown = 0;
     explorer.findings.closed = true;
-    while let Some((node, state)) = explorer.frontier.pop_front() {
-        explorer.expand(node, &state);
+    while let Some(arrived) = explorer.frontier.pop_front() {
+        explorer.expand(&arrived);
         let findings = &explorer.findings;
         if findings.violations.len() >= bounds.violations {
             explorer.findings.closed = false;
@@ -190,22 +217,21 @@ pub fn explore(
 
 impl Explorer<'_> {
     /// A state was reached; explores it later unless that was done. Returns its number.
-    fn reach(&mut self, parent: u32, step: Step, state: State, life: u8) -> u32 {
+    fn reach(&mut self, before: u32, step: Step, state: State, life: u8) -> u32 {
         let key = key_of(self.world, &state, self.bounds.relative);
         self.findings.longest_row = self.findings.longest_row.max(state.row);
+        let arrival = self.arrivals.len() as u32;
         let number = self.nodes.len() as u32;
         let number = *self.known.entry(key).or_insert(number);
         if let Some(node) = self.nodes.get_mut(number as usize) {
-            let easier = state.row < node.row || life < node.life;
-            if !easier {
+            if state.row >= node.row && life >= node.life {
                 return number;
             }
             node.row = node.row.min(state.row);
             node.life = node.life.min(life);
         } else {
             self.nodes.push(Node {
-                parent,
-                step,
+                arrival,
                 row: state.row,
                 life,
                 explored: false,
@@ -219,18 +245,24 @@ impl Explorer<'_> {
                 },
             });
         }
-        self.frontier.push_back((number, state));
+        self.arrivals.push(Arrival { before, step });
+        self.frontier.push_back(Arrived {
+            node: number,
+            arrival,
+            life,
+            state,
+        });
         number
     }
 
-    fn expand(&mut self, node: u32, state: &State) {
-        let place = node as usize;
-        if self.nodes[place].explored && state.row > self.nodes[place].row {
+    fn expand(&mut self, arrived: &Arrived) {
+        let Arrived { life, state, .. } = arrived;
+        let node = &mut self.nodes[arrived.node as usize];
+        if node.explored && state.row > node.row && *life >= node.life {
             return; // reached more easily in the meantime
         }
-        let first_time = !std::mem::replace(&mut self.nodes[place].explored, true);
+        let first_time = !std::mem::replace(&mut node.explored, true);
         // Where the number of cuts is not bounded, it is not counted.
-        let life = self.nodes[place].life;
         let cut = life + u8::from(self.bounds.cuts.is_some());
         let mut choices = Choices::first();
         let mut new_from = 0;
@@ -239,14 +271,11 @@ impl Explorer<'_> {
             self.findings.boots += 1;
             let taken: Rc<[u8]> = run.choices.taken().into();
             if let Some(violation) = &run.violation {
-                let step = Step::end(taken.clone(), 0);
-                self.violated(violation.clone(), node, Some(step));
-                if self.findings.violations.len() >= self.bounds.violations {
-                    return;
-                }
+                let step = Step::end(taken, 0);
+                return self.violated(violation.clone(), arrived.arrival, Some(step));
             }
-            self.cut_everywhere(node, state, cut, &run, &taken, new_from);
-            self.end(node, life, &run, &taken, first_time);
+            self.cut_everywhere(arrived, cut, &run, &taken, new_from);
+            self.end(arrived, &run, &taken, first_time);
             match run.choices.advance() {
                 Some((next, passed)) => {
                     choices = next;
@@ -255,41 +284,44 @@ impl Explorer<'_> {
                 None => break,
             }
         }
-        if self.world.job.scenario.flips && state.row == 0 && !state.flipped {
-            self.flip(node, state, life);
+        if self.world.job.scenario.flips && !state.flipped {
+            self.flip(arrived);
         }
     }
 
     /// The states in which the boot may end by itself.
-    fn end(&mut self, node: u32, life: u8, run: &Run, taken: &Rc<[u8]>, first_time: bool) {
+    fn end(&mut self, arrived: &Arrived, run: &Run, taken: &Rc<[u8]>, first_time: bool) {
+        let from = arrived.node;
+        let scenario = &self.world.job.scenario;
         // What is reached without further faults is what a boot without any shows.
         let first_time = first_time && run.failed == 0;
-        let silent = match run.standing {
-            Some(standing)
-                if standing == Standing::Confirmed
-                    || self.world.job.scenario.lives == Lives::Somehow =>
-            {
-                if first_time {
-                    self.silent.push(Edge {
-                        from: node,
-                        to: DONE,
-                    });
-                }
-                false
-            }
-            Some(_) => run.hangs,
-            None => self.world.job.scenario.lives != Lives::Perhaps,
+        let must_live = first_time && scenario.lives != Lives::Perhaps;
+        let lives = match run.standing {
+            Some(Standing::Confirmed) => true,
+            Some(Standing::Trial) => scenario.lives == Lives::Somehow,
+            None => false,
         };
+        let silent = must_live && !lives && (run.hangs || run.standing.is_none());
+        let helpful = first_time && run.helps && scenario.goal.is_some();
+        if must_live && lives {
+            self.silent.push(Edge { from, to: DONE });
+        }
+        if must_live && run.standing.is_some() {
+            self.dark.push(Edge { from, to: DONE });
+        }
         for (number, end) in run.ends.iter().enumerate() {
             let step = Step::end(taken.clone(), number as u8);
-            let done = has_come_true(self.world, end);
-            let to = self.reach(node, step, end.clone(), life);
-            if first_time && silent {
-                self.silent.push(Edge { from: node, to });
+            let to = self.reach(arrived.arrival, step, end.clone(), arrived.life);
+            if silent {
+                self.silent.push(Edge { from, to });
             }
-            if first_time && run.helps && self.world.job.scenario.goal.is_some() {
+            if must_live && run.standing.is_none() {
+                self.dark.push(Edge { from, to });
+            }
+            if helpful {
+                let done = is_done(self.world, &arrived.state, run, end);
                 let to = if done { DONE } else { to };
-                self.helpful.push(Edge { from: node, to });
+                self.helpful.push(Edge { from, to });
             }
         }
     }
@@ -297,13 +329,13 @@ impl Explorer<'_> {
     /// Cuts the power at every point that was not cut before.
     fn cut_everywhere(
         &mut self,
-        node: u32,
-        state: &State,
+        arrived: &Arrived,
         life: u8,
         run: &Run,
         taken: &Rc<[u8]>,
         new_from: usize,
     ) {
+        let Arrived { state, arrival, .. } = arrived;
         if self.bounds.cuts.is_some_and(|cuts| life > cuts) {
             return;
         }
@@ -317,45 +349,44 @@ impl Explorer<'_> {
                 earlier.acted != point.acted || !known.is(ghost)
             });
             for outcome in outcomes(&point.operation, self.world.job.erases) {
-                self.findings.cuts.count(&point.operation, *outcome);
                 if *outcome == Outcome::Before && !is_told_apart {
                     continue;
                 }
                 let truths = cut(self.world, point, *outcome);
                 if let Some(after) = after_cut(self.world, state, point, ghost, truths, None) {
-                    self.reach(node, at(How::Power(*outcome)), after, life);
+                    self.findings.cuts.count(&point.operation, *outcome);
+                    self.reach(*arrival, at(How::Power(*outcome)), after, life);
                 }
             }
             if let Some(kept) = kept {
-                self.findings.cuts.resets += 1;
                 let truths = point.truths.clone();
                 if let Some(after) = after_cut(self.world, state, point, ghost, truths, Some(kept))
                 {
-                    self.reach(node, at(How::Reset), after, life);
+                    self.findings.cuts.resets += 1;
+                    self.reach(*arrival, at(How::Reset), after, life);
                 }
             }
         }
     }
 
     /// Flips a bit in the journal, in each of its sectors.
-    fn flip(&mut self, node: u32, state: &State, life: u8) {
+    fn flip(&mut self, arrived: &Arrived) {
         for sector in 0..self.world.layout.journal.sectors {
-            let Some(after) = flipped(self.world, state, sector) else {
-                continue;
-            };
-            self.findings.cuts.flips += 1;
-            self.reach(node, Step::flip(sector), after, life);
+            if let Some(after) = flipped(self.world, &arrived.state, sector) {
+                self.findings.cuts.flips += 1;
+                self.reach(arrived.arrival, Step::flip(sector), after, arrived.life);
+            }
         }
     }
 
-    fn violated(&mut self, violation: Violation, node: u32, last: Option<Step>) {
+    fn violated(&mut self, violation: Violation, arrival: u32, last: Option<Step>) {
         let mut path: Vec<Step> = last.into_iter().collect();
-        let mut node = node;
-        while let Some(Node { parent, step, .. }) = self.nodes.get(node as usize)
-            && *parent != u32::MAX
+        let mut arrival = arrival;
+        while let Some(Arrival { before, step }) = self.arrivals.get(arrival as usize)
+            && *before != START
         {
             path.push(step.clone());
-            node = *parent;
+            arrival = *before;
         }
         path.reverse();
         self.findings.violations.push(Found {
@@ -368,37 +399,49 @@ impl Explorer<'_> {
     /// Without further faults, a confirmed image runs after as many boots as there is budget, and three; and
     /// what is offered again is completed.
     fn check_distances(&mut self) {
-        let silent = distances(&self.silent, self.nodes.len(), 60);
-        let most = silent.iter().filter(|distance| **distance < 60).max();
+        let silent = distances(&self.silent, self.nodes.len());
+        let most = silent.iter().filter(|distance| **distance < NEVER).max();
         self.findings.most_boots_to_confirmed = most.copied().unwrap_or(0);
-        if let Some(node) = late(&self.nodes, &silent, |node| node.left + 3) {
-            let what = match silent[node] {
-                60 => "no confirmed image ever runs again".to_owned(),
-                boots => format!(
-                    "it takes {boots} boots until a confirmed image runs, with a budget of {}",
-                    self.nodes[node].left
-                ),
-            };
-            let invariant = Invariant::Alive;
-            self.violated(Violation { invariant, what }, node as u32, None);
-        }
-        let helpful = distances(&self.helpful, self.nodes.len(), 60);
-        if let Some(node) = late(&self.nodes, &helpful, |_| MOST_BOOTS_TO_GOAL) {
-            let what = match helpful[node] {
-                60 => "an update that is offered again and again is never completed".to_owned(),
-                boots => {
-                    format!("an update that is offered again is completed after {boots} boots")
-                }
-            };
-            let invariant = Invariant::Progress;
-            self.violated(Violation { invariant, what }, node as u32, None);
-        }
+        let dark = distances(&self.dark, self.nodes.len());
+        let helpful = distances(&self.helpful, self.nodes.len());
+        let alive = Invariant::Alive;
+        self.check_late(alive, "an image runs", &dark, |_| 3);
+        self.check_late(alive, "a confirmed image runs", &silent, |node| {
+            node.left + 3
+        });
+        let what = "an update that is offered again runs confirmed";
+        self.check_late(Invariant::Progress, what, &helpful, |_| MOST_BOOTS_TO_GOAL);
+    }
+
+    fn check_late(
+        &mut self,
+        invariant: Invariant,
+        what: &str,
+        distances: &[u8],
+        most: impl Fn(&Node) -> u8,
+    ) {
+        let Some(node) = late(&self.nodes, distances, &most) else {
+            return;
+        };
+        let most = most(&self.nodes[node]);
+        let what = match distances[node] {
+            NEVER => format!("without further faults it never happens that {what}"),
+            boots => format!("it takes {boots} boots, more than {most}, until {what}"),
+        };
+        let arrival = self.nodes[node].arrival;
+        self.violated(Violation { invariant, what }, arrival, None);
     }
 }
 
-/// An offered update is completed within so many boots once the faults stop: at most a trial of something else
-/// that must end first with its budget, then installation, trial, and a boot to see it confirmed.
-const MOST_BOOTS_TO_GOAL: u8 = 6;
+/// An offered update runs confirmed within so many boots once the faults stop: at most a trial of something else
+/// that must end first, then installation, trial, and the boot after it was confirmed.
+const MOST_BOOTS_TO_GOAL: u8 = 7;
+
+/// More boots than any budget allows.
+const NEVER: u8 = 60;
+
+/// Before the first arrival.
+const START: u32 = u32::MAX;
 
 /// The first node that is farther away than it may be.
 fn late(nodes: &[Node], distances: &[u8], most: impl Fn(&Node) -> u8) -> Option<usize> {
@@ -407,13 +450,13 @@ fn late(nodes: &[Node], distances: &[u8], most: impl Fn(&Node) -> u8) -> Option<
 }
 
 /// How many steps it takes at most from each node until all is done; nodes without edges are done.
-fn distances(edges: &[Edge], nodes: usize, cap: u8) -> Vec<u8> {
+fn distances(edges: &[Edge], nodes: usize) -> Vec<u8> {
     let mut distances = vec![0_u8; nodes];
     loop {
         let mut changed = false;
         for edge in edges.iter().rev() {
             let behind = distances.get(edge.to as usize).copied().unwrap_or(0);
-            let distance = (behind + 1).min(cap);
+            let distance = (behind + 1).min(NEVER);
             let place = &mut distances[edge.from as usize];
             if distance > *place {
                 *place = distance;
@@ -426,18 +469,34 @@ fn distances(edges: &[Edge], nodes: usize, cap: u8) -> Vec<u8> {
     }
 }
 
-/// Whether the goal's image is confirmed, or will not be taken any more.
+/// Whether the goal's image ran confirmed, or was rejected and may have been: before this boot, or because its
+/// budget for this reset was used up.
 #[must_use]
-pub fn has_come_true(world: &World, state: &State) -> bool {
-    let (Some(goal), Ghost::Known { state, .. }) = (world.job.scenario.goal, &state.ghost) else {
+pub fn is_done(world: &World, before: &State, run: &Run, end: &State) -> bool {
+    let Some(goal) = world.job.scenario.goal else {
         return false;
     };
-    let goal = &world.images[goal];
-    let is_goal = |image: Option<bistable_core::state::Image>| {
-        image.is_some_and(|image| image.digest == goal.manifest.digest())
+    let confirmed = run.standing == Some(Standing::Confirmed);
+    let started = run.story.started.is_some_and(|(image, ..)| image == goal);
+    if confirmed && started {
+        return true;
+    }
+    let image = &world.images[goal];
+    let (Ghost::Known { state, pending }, Ghost::Known { state: after, .. }) =
+        (&before.ghost, &end.ghost)
+    else {
+        return false;
     };
-    let state = &state.snapshot;
-    is_rejected(state, goal) || is_goal(state.slot(state.active).image())
+    let used_up = |known: &Rc<Known>| {
+        known.snapshot.slots.iter().any(|slot| match slot {
+            SlotState::Trial(_, budget) if before.retained.is_some() => budget.attempts == 0,
+            SlotState::Trial(_, budget) => budget.power == 0,
+            _ => false,
+        })
+    };
+    let mut known = [Some(state), pending.as_ref()].into_iter().flatten();
+    let might = known.any(|known| is_rejected(&known.snapshot, image) || used_up(known));
+    might && is_rejected(&after.snapshot, image)
 }
 
 impl Cuts {

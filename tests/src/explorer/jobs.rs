@@ -197,7 +197,7 @@ pub const SCENARIOS: [Scenario; 26] = [
     },
     Scenario {
         name: "resets",
-        about: "the watchdog bites anywhere, and RAM is kept",
+        about: "the watchdog bites between any two operations, and RAM is kept",
         resets: true,
         ..UPDATE
     },
@@ -327,7 +327,7 @@ pub const FIELD: [Scenario; 5] = [
     Scenario {
         name: "mcuboot-2217",
         about: "an erase is cut while an installation goes on from what lies there",
-        start: Start::Headless,
+        start: Start::HalfReceived,
         ..UPDATE
     },
     Scenario {

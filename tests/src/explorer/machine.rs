@@ -128,6 +128,8 @@ pub struct Hardware {
     pub erased: Vec<u8>,
     /// Erases of journal sectors.
     pub journal_erases: u32,
+    /// Erases of sectors of the slots.
+    pub slot_erases: u32,
     /// The first one.
     pub violation: Option<Violation>,
 }
@@ -162,6 +164,7 @@ impl Hardware {
             copies: 0,
             last: None,
             journal_erases: 0,
+            slot_erases: 0,
             violation: None,
         }
     }
@@ -299,6 +302,7 @@ impl Hardware {
                 self.copies = 0;
             } else {
                 self.touches(flash, at, "erased");
+                self.slot_erases += 1;
                 let erased = &mut self.erased[(at / unit) as usize];
                 *erased = erased.saturating_add(1);
             }

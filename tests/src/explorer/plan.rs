@@ -123,28 +123,41 @@ pub fn short() -> Vec<Task> {
 /// The long run: whatever can be explored to the end in minutes, to the end.
 #[must_use]
 pub fn full(minutes: u64) -> Vec<Task> {
-    let small = geometry("w8");
     let to_the_end = |job, most| Task::new(job, Way::ToTheEnd, most);
     let mut tasks = Vec::new();
     for geometry in GEOMETRIES {
-        // Three sectors, or sectors smaller than what is written at once, are too much to come to an end.
-        let is_small = geometry.journal_sectors == 2 && geometry.slot_erase >= geometry.chunk;
-        let most = if is_small { u64::MAX } else { MOST };
-        for erases in [Erases::ComeAndGo, Erases::OldOrNone] {
+        for (name, erases) in [
+            ("revert", Erases::ComeAndGo),
+            ("revert", Erases::OldOrNone),
+            ("give-up", Erases::ComeAndGo),
+            ("give-up", Erases::OldOrNone),
+        ] {
+            let most = match (geometry.journal_sectors, name) {
+                (3, "revert") => MOST_OF_THREE_SECTORS,
+                _ => MOST,
+            };
+            tasks.push(to_the_end(job(geometry, name, erases), most));
+        }
+    }
+    for erases in [Erases::ComeAndGo, Erases::OldOrNone] {
+        for geometry in GEOMETRIES {
+            // Three sectors, or sectors smaller than what is written at once, are too much to come to an end.
+            let is_small = geometry.journal_sectors == 2 && geometry.slot_erase >= geometry.chunk;
+            let most = if is_small { u64::MAX } else { MOST };
             tasks.push(to_the_end(job(geometry, "update", erases), most));
         }
-    }
-    for geometry in GEOMETRIES {
-        let most = match geometry.journal_sectors {
-            2 => MOST,
-            _ => MOST_OF_THREE_SECTORS,
-        };
-        for name in ["revert", "give-up"] {
-            for erases in [Erases::ComeAndGo, Erases::OldOrNone] {
-                tasks.push(to_the_end(job(geometry, name, erases), most));
-            }
+        if erases == Erases::ComeAndGo {
+            tasks.extend(more(minutes));
         }
     }
+    tasks
+}
+
+/// The other stories, as far as is said.
+fn more(minutes: u64) -> Vec<Task> {
+    let small = geometry("w8");
+    let to_the_end = |job, most| Task::new(job, Way::ToTheEnd, most);
+    let mut tasks = Vec::new();
     for scenario in SCENARIOS {
         if !["update", "revert", "give-up"].contains(&scenario.name) {
             tasks.push(to_the_end(
@@ -169,6 +182,8 @@ pub fn full(minutes: u64) -> Vec<Task> {
         tasks.push(to_the_end(beyond, MOST));
         tasks.push(Task::new(story, Way::AsTheyAre, MOST));
     }
+    let three = job(geometry("w8-n3"), "revert", Erases::ComeAndGo);
+    tasks.push(Task::new(three, Way::AsTheyAre, MOST));
     for geometry in REALISTIC {
         for name in ["update", "moods", "newer-meanwhile"] {
             let story = job(geometry, name, Erases::ComeAndGo);
@@ -183,13 +198,13 @@ pub fn full(minutes: u64) -> Vec<Task> {
 }
 
 /// The most boots of a story that may not come to an end.
-const MOST: u64 = 300_000;
+const MOST: u64 = 100_000;
 
 /// The same with three sectors in the journal: a planted defect needs so many to show itself.
 const MOST_OF_THREE_SECTORS: u64 = 700_000;
 
 /// The same with the flash of a chip.
-const MOST_OF_LARGE_ONES: u64 = 100_000;
+const MOST_OF_LARGE_ONES: u64 = 50_000;
 
 /// What planted defects are hunted with: short stories, one after the other. Where it takes a special one to
 /// show a defect, that one comes first.
@@ -239,9 +254,17 @@ pub fn hunt(defect: &str) -> Vec<Task> {
             "w8",
             "failures",
             ANY,
+            Way::Cuts(0),
+            40_000,
+            "one-copy-is-success record-failure-ignored",
+        ),
+        (
+            "w8",
+            "failures",
+            ANY,
             Way::Cuts(1),
             20_000,
-            "one-copy-is-success record-failure-ignored first-erased-first",
+            "first-erased-first",
         ),
         (
             "w4-256",

@@ -4,16 +4,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use bistable_core::journal::COPIES;
+use bistable_core::layout::HEADER_LEN;
 use bistable_core::snapshot::{self, SNAPSHOT_LEN};
 
 use super::boot::{Ghost, Run, Standing, State, brief};
 use super::choices::Choices;
 use super::flash::{CellState, Outcome};
-use super::graph::{Bounds, Findings, Found, after_cut, cut, flipped, has_come_true, outcomes};
+use super::graph::{Bounds, Findings, Found, after_cut, cut, flipped, is_done, outcomes};
 use super::invariants::{Invariant, Violation};
 use super::machine::{Operation, Point};
 use super::path::{How, Step};
-use super::world::{Lives, World, budget_left};
+use super::world::{Lives, Offer, Start, World, budget_left};
 use crate::random::Random;
 
 /// Boots of one walk with faults.
@@ -131,9 +132,10 @@ fn comes_to_rest(
         if let Some(violation) = run.violation {
             return Some((violation, path));
         }
-        state = run.ends.into_iter().next()?;
+        let before = state;
+        state = run.ends.first()?.clone();
         let done = match helpful {
-            true => has_come_true(world, &state),
+            true => is_done(world, &before, &run, &state),
             false if world.job.scenario.lives == Lives::Somehow => run.standing.is_some(),
             false => run.standing == Some(Standing::Confirmed),
         };
@@ -147,6 +149,44 @@ fn comes_to_rest(
     };
     let what = what.to_owned();
     Some((Violation { invariant, what }, path))
+}
+
+/// What an update costs without faults: four erases of the journal, and one of each sector that it fills.
+#[must_use]
+pub fn costs_too_much(world: &World, findings: &mut Findings) -> Option<(Violation, Vec<Step>)> {
+    let scenario = &world.job.scenario;
+    let goal = scenario.goal?;
+    if scenario.start != Start::Factory || !scenario.offers.contains(&Offer::Whole(goal)) {
+        return None;
+    }
+    let mut state = world.start();
+    let (mut path, mut erases) = (Vec::new(), [0; 2]);
+    for _ in 0..REST {
+        let run = boot_so(world, &state, true, findings);
+        path.push(Step::end(run.choices.taken().into(), 0));
+        erases = [erases[0] + run.erases[0], erases[1] + run.erases[1]];
+        let after = run.ends.first()?.clone();
+        if is_done(world, &state, &run, &after) {
+            break;
+        }
+        state = after;
+    }
+    let journal = &world.layout.journal;
+    let shapes = [&world.shapes[world.journal_flash], &world.shapes[0]];
+    let end = world.layout.payload_offset + world.job.geometry.payload;
+    let sector = shapes[1].erase;
+    let filled = (0..end.div_ceil(sector)).filter(|number| {
+        let start = number * sector;
+        start < HEADER_LEN as u32 || start + sector > world.layout.payload_offset
+    });
+    let expected = [
+        4 * journal.sector_size / shapes[0].erase,
+        filled.count() as u32,
+    ];
+    let what =
+        format!("an update costs {erases:?} erases of journal and slot, expected {expected:?}");
+    let invariant = Invariant::Wear;
+    (erases != expected).then_some((Violation { invariant, what }, path))
 }
 
 /// A boot in which the application does what helps, or nothing.
@@ -170,7 +210,7 @@ fn boot_so(world: &World, state: &State, helpful: bool, findings: &mut Findings)
 }
 
 impl Findings {
-    fn add(&mut self, violation: Violation, path: Vec<Step>) {
+    pub(super) fn add(&mut self, violation: Violation, path: Vec<Step>) {
         let boots = self.boots;
         self.violations.push(Found {
             violation,

@@ -95,8 +95,8 @@ pub enum Start {
     BothAndGarbage,
     /// As updated, and the confirmed image in A has lost bits.
     ActiveBroken,
-    /// As updated, and the other image, in B, has a header that cannot be read.
-    OtherUnreadable,
+    /// Image 0 confirmed in A; image 1 is being received in B, and all but its last chunk lies there.
+    HalfReceived,
     /// As updated, and the other image, in B, has lost bits.
     OtherBroken,
     /// As updated with image 1 active in B, which has lost bits, and a floor that image 0 does not reach.
@@ -337,9 +337,7 @@ impl World {
         }
         let snapshot = match start {
             Start::Factory | Start::WordsUnreadable => Some(confirmed),
-            Start::Updated | Start::ActiveBroken | Start::OtherUnreadable | Start::OtherBroken => {
-                Some(both)
-            }
+            Start::Updated | Start::ActiveBroken | Start::OtherBroken => Some(both),
             Start::OtherTooOld => Some(Snapshot {
                 active: Slot::B,
                 floor: 5,
@@ -350,7 +348,9 @@ impl World {
                 ..both
             }),
             Start::UsedUp => Some(trial(0, 0, true)),
-            Start::Headless => Some(confirmed.with_slot(Slot::B, SlotState::Receiving(update))),
+            Start::Headless | Start::HalfReceived => {
+                Some(confirmed.with_slot(Slot::B, SlotState::Receiving(update)))
+            }
             Start::Waiting | Start::WaitingBesideBroken | Start::WaitingBroken => {
                 Some(trial(1, POWER_BUDGET, false))
             }
@@ -372,15 +372,14 @@ impl World {
             Start::ActiveBroken | Start::WaitingBesideBroken => {
                 self.flip(&mut truths[0], Slot::A, last_chunk, 100);
             }
-            Start::OtherBroken | Start::OtherTooOld | Start::WaitingBroken => {
+            Start::OtherBroken
+            | Start::OtherTooOld
+            | Start::WaitingBroken
+            | Start::HalfReceived => {
                 self.flip(&mut truths[0], Slot::B, last_chunk, 100);
             }
             // The first signature's first byte.
             Start::ForgedAndBlank | Start::Headless => self.flip(&mut truths[0], Slot::B, 0, 328),
-            Start::OtherUnreadable => {
-                let at = self.layout.slots[1].offset;
-                truths[0].make(at, CellState::Fails);
-            }
             Start::WordsUnreadable => {
                 let at = self.layout.journal.offset;
                 truths[self.journal_flash].make(at, CellState::Fails);
@@ -521,7 +520,6 @@ const FLOOR: u32 = 3;
 pub fn budget_left(state: &Snapshot) -> u8 {
     let left = state.slots.iter().map(|slot| match slot {
         SlotState::Trial(_, budget) => budget.attempts + budget.power,
-        SlotState::Receiving(_) => POWER_BUDGET + 1,
         _ => 0,
     });
     left.max().unwrap_or(0)

@@ -26,6 +26,9 @@ pub(super) const EDITS: &[Edit] = &[
                 && !is_left_to_the_image
                 && (settle_in_place(snapshot, *against, *role)
                     || bistable_core::planted::is("every-boot-recorded"));
+            if changed && bistable_core::planted::is("recorded-twice") {
+                let _ = self.record(snapshot);
+            }
             if !changed
                 || self.record(snapshot)
                 || (is_trial && bistable_core::planted::is("trial-started-unrecorded"))

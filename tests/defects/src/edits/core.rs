@@ -32,7 +32,37 @@ pub(super) const EDITS: &[Edit] = &[
         replace: r#"
             if !against.trials
                 && !beside_failed
+                && !crate::planted::is("trials-never-started")
+                && !(budget.booted && crate::planted::is("second-start-refused"))
                 && (budget.left(charge) > 0 || crate::planted::is("budget-not-checked")) =>
+"#,
+    },
+    Edit {
+        file: CHOOSE,
+        find: "
+    let charge = reset.charge();
+    let active = snapshot.active;
+",
+        replace: r#"
+    let charge = match crate::planted::is("power-charged-to-attempts") {
+        true => Charge::Attempt,
+        false => reset.charge(),
+    };
+    let active = snapshot.active;
+"#,
+    },
+    Edit {
+        file: CHOOSE,
+        find: "
+        _ if !active_failed => (active, Role::Active),
+",
+        replace: r#"
+        SlotState::Confirmed(_)
+            if !beside_failed && crate::planted::is("other-before-active") =>
+        {
+            (beside, Role::Other)
+        }
+        _ if !active_failed => (active, Role::Active),
 "#,
     },
     Edit {
@@ -83,6 +113,7 @@ pub fn beginning(target: &SlotState, header_lies_there: bool) -> Beginning {
     match (target, header_lies_there) {
         _ if crate::planted::is("always-recorded-first") => Beginning::Record,
         _ if crate::planted::is("always-erased-first") => Beginning::Erase,
+        _ if crate::planted::is("always-disowned") => Beginning::DisownAndErase,
         (SlotState::Confirmed(_) | SlotState::Trial(..), _)
             if crate::planted::is("recorded-after-the-erase") =>
         {

@@ -7,6 +7,20 @@ const WRITING: &str = "updater/src/install/writing.rs";
 
 pub(super) const EDITS: &[Edit] = &[
     Edit {
+        file: "updater/src/install.rs",
+        find: "
+            Some(progress) if progress.image.digest == image.digest => progress,
+",
+        replace: r#"
+            Some(progress)
+                if progress.image.digest == image.digest
+                    && !bistable_core::planted::is("progress-thrown-away") =>
+            {
+                progress
+            }
+"#,
+    },
+    Edit {
         file: UPDATER,
         find: "
             .ok_or(Refusal::RunningSlotUnclear)?;
