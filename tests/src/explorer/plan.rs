@@ -124,30 +124,39 @@ pub fn short() -> Vec<Task> {
 #[must_use]
 pub fn full(minutes: u64) -> Vec<Task> {
     let to_the_end = |job, most| Task::new(job, Way::ToTheEnd, most);
+    // Three sectors, or sectors smaller than what is written at once, are too much to come to an end.
+    let is_small = |geometry: &Geometry| {
+        geometry.journal_sectors == 2 && geometry.slot_erase >= geometry.chunk
+    };
+    let (small, large): (Vec<_>, Vec<_>) = GEOMETRIES.into_iter().partition(is_small);
+    let both = [Erases::ComeAndGo, Erases::OldOrNone];
     let mut tasks = Vec::new();
-    for geometry in GEOMETRIES {
-        for (name, erases) in [
-            ("revert", Erases::ComeAndGo),
-            ("revert", Erases::OldOrNone),
-            ("give-up", Erases::ComeAndGo),
-            ("give-up", Erases::OldOrNone),
-        ] {
-            let most = match (geometry.journal_sectors, name) {
-                (3, "revert") => MOST_OF_THREE_SECTORS,
-                _ => MOST,
-            };
-            tasks.push(to_the_end(job(geometry, name, erases), most));
+    for geometry in &small {
+        for (name, erases) in ["revert", "give-up"]
+            .into_iter()
+            .flat_map(|name| both.map(|e| (name, e)))
+        {
+            tasks.push(to_the_end(job(*geometry, name, erases), u64::MAX));
         }
     }
-    for erases in [Erases::ComeAndGo, Erases::OldOrNone] {
-        for geometry in GEOMETRIES {
-            // Three sectors, or sectors smaller than what is written at once, are too much to come to an end.
-            let is_small = geometry.journal_sectors == 2 && geometry.slot_erase >= geometry.chunk;
-            let most = if is_small { u64::MAX } else { MOST };
-            tasks.push(to_the_end(job(geometry, "update", erases), most));
-        }
-        if erases == Erases::ComeAndGo {
-            tasks.extend(more(minutes));
+    let updates = |erases| {
+        let update = move |geometry: &Geometry| job(*geometry, "update", erases);
+        small
+            .iter()
+            .map(move |geometry| to_the_end(update(geometry), u64::MAX))
+    };
+    tasks.extend(updates(Erases::ComeAndGo));
+    tasks.extend(more(minutes));
+    tasks.extend(updates(Erases::OldOrNone));
+    for geometry in large {
+        for (name, most) in [
+            ("revert", MOST_OF_LARGE_JOURNALS),
+            ("give-up", MOST),
+            ("update", MOST),
+        ] {
+            for erases in both {
+                tasks.push(to_the_end(job(geometry, name, erases), most));
+            }
         }
     }
     tasks
@@ -201,7 +210,7 @@ fn more(minutes: u64) -> Vec<Task> {
 const MOST: u64 = 100_000;
 
 /// The same with three sectors in the journal: a planted defect needs so many to show itself.
-const MOST_OF_THREE_SECTORS: u64 = 700_000;
+const MOST_OF_LARGE_JOURNALS: u64 = 700_000;
 
 /// The same with the flash of a chip.
 const MOST_OF_LARGE_ONES: u64 = 50_000;
@@ -258,21 +267,15 @@ pub fn hunt(defect: &str) -> Vec<Task> {
             40_000,
             "one-copy-is-success record-failure-ignored",
         ),
-        (
-            "w8",
-            "failures",
-            ANY,
-            Way::Cuts(1),
-            20_000,
-            "first-erased-first",
-        ),
+        ("w8", "failures", ANY, Way::Cuts(1), 20_000, ""),
         (
             "w4-256",
             "update",
             ANY,
             Way::Cuts(2),
             20_000,
-            "checksum-not-checked resumed-without-erasing-ahead small-sectors-stand-alone",
+            "checksum-not-checked resumed-without-erasing-ahead small-sectors-stand-alone \
+             first-erased-first",
         ),
         (
             "w4-256",
@@ -291,7 +294,14 @@ pub fn hunt(defect: &str) -> Vec<Task> {
             "own-image-not-disowned",
         ),
         ("w8", "moods", ANY, Way::Cuts(1), 20_000, ""),
-        ("w8", "newer-meanwhile", ANY, Way::Cuts(1), 20_000, ""),
+        (
+            "w8",
+            "newer-meanwhile",
+            ANY,
+            Way::Cuts(1),
+            20_000,
+            "progress-thrown-away",
+        ),
         ("w8", "flips", ANY, Way::Cuts(2), 20_000, ""),
         ("w8", "resets", ANY, Way::Cuts(2), 20_000, ""),
         (
