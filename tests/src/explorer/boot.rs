@@ -228,7 +228,10 @@ pub fn boot<const W: usize, const J: usize, const S: usize>(
         ends.push(end(Some(retained)));
     }
     let points = std::mem::take(&mut hardware.points);
-    let known = |point: &Point| known_at(&state.ghost, notes.base.as_ref(), point);
+    let known = |point: &Point| match notes.is_stored || !point.acted {
+        true => known_at(&state.ghost, notes.base.as_ref(), point),
+        false => Ghost::Unknown,
+    };
     let points = points.into_iter().map(|point| (known(&point), point));
     Run {
         points: points.map(|(ghost, point)| (point, ghost)).collect(),
@@ -341,7 +344,11 @@ fn jump(
         Role::Trial(_) | Role::LastResort => Standing::Trial,
         Role::Active | Role::Other => Standing::Confirmed,
     });
-    notes.is_stored = *ghost != Ghost::Unknown || ready.handover.journal != JournalHealth::WornOut;
+    // What a device acts upon that cannot make its journal whole may be gone at the next boot: after a loss, or
+    // if the sector that died lost what it held.
+    let is_worn_out = ready.handover.journal == JournalHealth::WornOut;
+    let loses = matches!(world.failures, Failures::Dead(_, _, true));
+    notes.is_stored = !is_worn_out || *ghost != Ghost::Unknown && !loses;
     notes.story.acted_upon = Some(ready.snapshot);
 
     let is_so = |base: &&Rc<Known>| base.snapshot == ready.snapshot;
