@@ -31,7 +31,10 @@ pub const COPIES: u8 = 5;
 const STRONG: u8 = 3;
 
 /// The most sectors that a journal has.
-pub const MAX_SECTORS: usize = 8;
+pub const MAX_SECTORS: u8 = 8;
+
+/// No sector may be written.
+const NOT_OPEN: u8 = u8::MAX;
 
 /// What the journal said when it was opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,7 +66,8 @@ pub enum WriteError {
 pub struct Journal {
     place: JournalLayout,
     layout: Digest,
-    writable: bool,
+    /// The sectors whose rewrite failed since it was opened, one bit each; all of them before.
+    failed: u8,
 }
 
 /// What was seen in a sector.
@@ -83,7 +87,7 @@ struct Sector {
 
 /// What was seen in all sectors.
 struct Seen {
-    /// `V` = 5 in all of them.
+    /// `V` = 5 in all of them, but for those left aside.
     whole: bool,
     /// The highest sequence number in any valid copy.
     highest: u32,
@@ -98,7 +102,7 @@ impl Journal {
         Self {
             place,
             layout,
-            writable: false,
+            failed: NOT_OPEN,
         }
     }
 
@@ -106,11 +110,10 @@ impl Journal {
     /// again after any error. Without a power cut there is no flash operation.
     pub fn open<F: NorFlash>(&mut self, flash: &mut F, watchdog: &mut impl Watchdog) -> Opened {
         const { fits_write_units::<F>() };
-        self.writable = false;
+        self.failed = 0;
         let mut opened = Opened::Lost;
         let mut content = [0; SNAPSHOT_LEN];
-        let most_rewrites = self.place.sectors.saturating_mul(2);
-        for rewrites in 0..=most_rewrites {
+        for rewrites in 0..=2 * MAX_SECTORS {
             let seen = self.look(flash);
             let Some(current) = seen.current else {
                 break;
@@ -120,21 +123,23 @@ impl Journal {
             let Some(snapshot) = &read else {
                 continue;
             };
-            if seen.whole {
-                self.writable = true;
-                return Opened::Sound {
-                    snapshot: *snapshot,
-                    rewrites,
-                };
-            }
             opened = Opened::GaveUp(*snapshot);
-            if rewrites < most_rewrites
-                && let Some(target) = self.target(flash, &current)
-            {
-                // Whether it went well is what the next look will find out.
-                let _ = self.put(flash, watchdog, seen.highest, target, &mut content);
+            if seen.whole {
+                if self.failed == 0 {
+                    return Opened::Sound {
+                        snapshot: *snapshot,
+                        rewrites,
+                    };
+                }
+                break;
             }
+            let Some(target) = self.target(flash, &current) else {
+                break;
+            };
+            // What became of it is what the next look will find out.
+            let _ = self.put(flash, watchdog, seen.highest, target, &mut content);
         }
+        self.failed = NOT_OPEN;
         opened
     }
 
@@ -148,16 +153,14 @@ impl Journal {
         watchdog: &mut impl Watchdog,
         snapshot: &Snapshot,
     ) -> Result<(), WriteError> {
-        if !core::mem::take(&mut self.writable) {
+        if self.failed != 0 {
             return Err(WriteError::NotOpen);
         }
         let mut content = snapshot::encode(snapshot, 0, self.layout);
         let seen = self.look(flash);
         let current = seen.current.ok_or(WriteError::NotOpen)?;
         let target = self.target(flash, &current).ok_or(WriteError::NotOpen)?;
-        self.put(flash, watchdog, seen.highest, target, &mut content)?;
-        self.writable = true;
-        Ok(())
+        self.put(flash, watchdog, seen.highest, target, &mut content)
     }
 
     /// Makes `snapshot` the state of a fresh or lost journal: erases the whole partition, writes it
@@ -172,7 +175,7 @@ impl Journal {
         snapshot: &Snapshot,
     ) -> Result<(), WriteError> {
         const { fits_write_units::<F>() };
-        self.writable = false;
+        self.failed = NOT_OPEN;
         for sector in 0..self.place.sectors {
             watchdog.feed();
             self.erase(flash, sector)?;
@@ -188,13 +191,14 @@ impl Journal {
 
     /// Writes `content` into sector `target` with the next sequence number.
     fn put<F: NorFlash>(
-        &self,
+        &mut self,
         flash: &mut F,
         watchdog: &mut impl Watchdog,
         highest: u32,
         target: u8,
         content: &mut snapshot::Bytes,
     ) -> Result<(), WriteError> {
+        self.failed |= bit(target);
         let sequence = highest.checked_add(1).ok_or(WriteError::Flash)?;
         snapshot::renumber(content, sequence);
         watchdog.feed();
@@ -205,6 +209,7 @@ impl Journal {
         }
         let after = self.look_at(flash, target);
         if after.valid == COPIES && after.sequence == sequence {
+            self.failed ^= bit(target);
             Ok(())
         } else {
             Err(WriteError::Flash)
@@ -227,7 +232,7 @@ impl Journal {
         };
         for place in 0..self.place.sectors {
             let sector = self.look_at(flash, place);
-            seen.whole &= sector.valid == COPIES;
+            seen.whole &= sector.valid == COPIES || self.failed & bit(place) != 0;
             seen.highest = seen.highest.max(sector.highest);
             let counts = |current| sector.counts_before(&current);
             if sector.valid > 0 && seen.current.is_none_or(counts) {
@@ -244,7 +249,7 @@ impl Journal {
         let mut first_turn = (u8::MAX, 0);
         for place in 0..self.place.sectors {
             let turn = self.look_at(flash, place).turn(current);
-            if place != current.place && turn < first_turn {
+            if place != current.place && self.failed & bit(place) == 0 && turn < first_turn {
                 target = Some(place);
                 first_turn = turn;
             }
@@ -323,6 +328,11 @@ impl Journal {
             .wrapping_mul(SNAPSHOT_LEN as u32)
             .wrapping_add(self.sector_offset(sector))
     }
+}
+
+/// A set of sectors with only this one in it.
+fn bit(sector: u8) -> u8 {
+    1_u8.wrapping_shl(sector.into())
 }
 
 /// A copy must be a whole number of write units: then each is programmed once per erase.

@@ -208,7 +208,7 @@ pub(crate) fn placed(region: &Region, flash: &Flash) -> Result<(), Problem> {
 }
 
 pub(crate) fn journal_sectors(sectors: u8) -> Result<(), Problem> {
-    if (2..=MAX_SECTORS).contains(&usize::from(sectors)) {
+    if (2..=MAX_SECTORS).contains(&sectors) {
         return Ok(());
     }
     Err(Problem::value(

@@ -37,6 +37,10 @@ pub const DEFECTS: &[Defect] = &[
         "a torn current sector is erased and written again where it lies",
     ),
     defect(
+        "dead-sector-tried-again",
+        "a sector whose rewrite failed is the next one to be rewritten, while others are torn",
+    ),
+    defect(
         "oldest-is-always-the-target",
         "healing rewrites the oldest sector before an unfinished newer one",
     ),

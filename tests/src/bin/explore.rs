@@ -16,7 +16,7 @@ use bistable_tests::explorer::plan::{self, Task, Way};
 use bistable_tests::explorer::report::{Caught, Line, Report, Trace};
 use bistable_tests::explorer::walk::{retell, walk};
 use bistable_tests::explorer::world::World;
-use bistable_tests::explorer::{jobs, path};
+use bistable_tests::explorer::{hunt, jobs, path};
 use clap::Parser;
 
 /// Cuts the power at every operation of bootloader and updater, from every state that can be reached, and
@@ -322,7 +322,7 @@ fn hunt_one(planted: &PathBuf, defect: &str) -> Result<Option<Trace>> {
 fn hunt() -> Option<Trace> {
     let mut boots = 0;
     let defect = std::env::var(VARIABLE).unwrap_or_default();
-    for task in plan::hunt(&defect) {
+    for task in hunt::stories(&defect) {
         let world = World::new(task.job);
         let findings = explore(&world, task.bounds, |_, _| {});
         eprintln!(

@@ -38,12 +38,22 @@ pub enum Ghost {
 }
 
 impl Ghost {
-    fn candidates(&self) -> impl Iterator<Item = &Rc<Known>> {
+    fn candidates(&self) -> impl Iterator<Item = &Rc<Known>> + Clone {
         let (state, pending) = match self {
             Self::Unknown => (None, None),
             Self::Known { state, pending } => (Some(state), pending.as_ref()),
         };
         state.into_iter().chain(pending)
+    }
+
+    /// Whether, whatever of it is so, this slot holds an image that is confirmed or on trial.
+    #[must_use]
+    pub fn runs_from(&self, slot: Slot) -> bool {
+        *self != Self::Unknown
+            && self.candidates().all(|known| {
+                let state = known.snapshot.slot(slot);
+                matches!(state, SlotState::Confirmed(_) | SlotState::Trial(..))
+            })
     }
 
     fn known(state: &Rc<Known>, pending: Option<&Rc<Known>>) -> Self {
@@ -77,6 +87,8 @@ pub struct State {
     pub row: u8,
     /// Whether a bit has flipped in the journal since.
     pub flipped: bool,
+    /// Whether a bit has flipped in a slot, ever.
+    pub spoilt: bool,
 }
 
 impl State {
@@ -91,6 +103,16 @@ impl State {
             }),
             row: 0,
             flipped: false,
+            spoilt: false,
+        }
+    }
+
+    /// How many resets in a row found this slot's verification begun and not ended, the last one too.
+    fn resets_while_verifying(&self, slot: Slot) -> u8 {
+        let retained = self.retained.as_deref().and_then(Handover::decode);
+        match retained {
+            Some(last) if last.note == Some(slot) => last.note_resets + 1,
+            _ => 0,
         }
     }
 }
@@ -190,7 +212,7 @@ pub fn boot<const W: usize, const J: usize, const S: usize>(
         story: Story::default(),
     });
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        live(world, &state.ghost, machine.clone(), &notes)
+        live(world, state, machine.clone(), &notes)
     }));
     let mut hardware = machine.hardware.borrow_mut();
     let mut retained = hardware.retained().clone();
@@ -222,6 +244,7 @@ pub fn boot<const W: usize, const J: usize, const S: usize>(
         ghost: ghost.clone(),
         row: 0,
         flipped: false,
+        spoilt: state.spoilt,
     };
     let mut ends = vec![end(None)];
     if resets {
@@ -281,7 +304,7 @@ fn message_of(payload: &(dyn Any + Send)) -> String {
 
 fn live<const W: usize, const J: usize, const S: usize>(
     world: &World,
-    ghost: &Ghost,
+    state: &State,
     machine: Machine<W, J, S>,
     notes: &RefCell<Notes>,
 ) -> End {
@@ -292,7 +315,7 @@ fn live<const W: usize, const J: usize, const S: usize>(
     };
     let image = jump(
         world,
-        ghost,
+        state,
         &ready,
         &mut machine.hardware.borrow_mut(),
         notes,
@@ -333,22 +356,21 @@ fn live<const W: usize, const J: usize, const S: usize>(
 /// What must hold of that which is jumped to. Returns which image it is.
 fn jump(
     world: &World,
-    ghost: &Ghost,
+    before: &State,
     ready: &Ready,
     hardware: &mut Hardware,
     notes: &RefCell<Notes>,
 ) -> Option<usize> {
+    let State { ghost, .. } = before;
     let slot = ready.image.slot();
     let mut notes = notes.borrow_mut();
     notes.standing = Some(match ready.role {
         Role::Trial(_) | Role::LastResort => Standing::Trial,
         Role::Active | Role::Other => Standing::Confirmed,
     });
-    // What a device acts upon that cannot make its journal whole may be gone at the next boot: after a loss, or
-    // if the sector that died lost what it held.
+    // After a loss, what a device acts upon that cannot make its journal whole may be gone at the next boot.
     let is_worn_out = ready.handover.journal == JournalHealth::WornOut;
-    let loses = matches!(world.failures, Failures::Dead(_, _, true));
-    notes.is_stored = !is_worn_out || *ghost != Ghost::Unknown && !loses;
+    notes.is_stored = !is_worn_out || *ghost != Ghost::Unknown;
     notes.story.acted_upon = Some(ready.snapshot);
 
     let is_so = |base: &&Rc<Known>| base.snapshot == ready.snapshot;
@@ -360,10 +382,14 @@ fn jump(
     let has_recorded = hardware.points.iter().any(|point| {
         point.acted && matches!(&point.operation, Operation::Program { content, .. } if says(&content.bytes).is_some())
     });
-    let [so, leading] = [
-        ghost.candidates().find(is_so),
-        ghost.candidates().find(leads_there),
-    ];
+    // Where the journal was not whole, it may have been any of those that lead there.
+    let may_be = |known: &&Rc<Known>| {
+        hardware
+            .acted_upon
+            .is_none_or(|acted_upon| acted_upon == known.snapshot)
+    };
+    let mut candidates = ghost.candidates().filter(may_be);
+    let [so, leading] = [candidates.clone().find(is_so), candidates.find(leads_there)];
     let base = if has_recorded {
         leading.or(so)
     } else {
@@ -392,8 +418,8 @@ fn jump(
     notes.story.started = Some((image, slot, ready.role));
     let manifest = &world.images[image].manifest;
     let digest = manifest.digest();
-    let before = base.map(|base| &base.snapshot);
-    for state in before.into_iter().chain([&ready.snapshot]) {
+    let acted_upon = base.map(|base| &base.snapshot);
+    for state in acted_upon.into_iter().chain([&ready.snapshot]) {
         if manifest.security_counter() < state.floor.max(world.layout.factory_floor) {
             let what = format!(
                 "image {image} is started, below the floor of {}",
@@ -434,6 +460,7 @@ fn jump(
         hardware.violate(Invariant::Monotone, what);
     } else if passes_over
         && !matches!(ready.role, Role::Trial(_))
+        && before.resets_while_verifying(active) < 2
         && image_in(world, active, hardware)
             .is_some_and(|image| is_acceptable(world, image, &ready.snapshot))
     {

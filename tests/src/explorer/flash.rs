@@ -360,11 +360,14 @@ impl Truth {
     }
 
     /// Flips a bit of the cell at this place in the list, for good: of this byte.
-    pub fn flip(&mut self, shape: &Shape, place: usize, byte: usize) {
-        let cell = &mut self.cells[place];
+    pub fn flip(&mut self, shape: &Shape, at: u32, byte: usize) -> bool {
+        let Some(cell) = self.cells.iter_mut().find(|cell| cell.at == at) else {
+            return false;
+        };
         let mut bytes = cell.content.bytes.to_vec();
         bytes[byte] ^= 0x10;
         cell.content = shape.content(cell.at, &bytes);
+        true
     }
 
     /// Whether something in `range` may read differently from boot to boot.

@@ -190,7 +190,7 @@ pub fn explore(
     {
         explorer.findings.add(violation, path);
     }
-    explorer.reach(START, Step::default(), world.start(), 0);
+    explorer.reach(START, Step::end(Rc::default(), 0), world.start(), 0);
     let mut shown = 0;
     explorer.findings.closed = true;
     while let Some(arrived) = explorer.frontier.pop_front() {
@@ -284,8 +284,11 @@ impl Explorer<'_> {
                 None => break,
             }
         }
-        if self.world.job.scenario.flips && !state.flipped {
-            self.flip(arrived);
+        for flip in self.world.flips(state) {
+            if let Some(after) = self.world.flipped(state, flip) {
+                self.findings.cuts.flips += 1;
+                self.reach(arrived.arrival, Step::Flip(flip), after, *life);
+            }
         }
     }
 
@@ -340,9 +343,8 @@ impl Explorer<'_> {
             return;
         }
         let resets = self.world.job.scenario.resets;
+        let mut cuts = Vec::new();
         for (number, (point, ghost)) in run.points.iter().enumerate().skip(new_from) {
-            let kept = resets.then(|| point.retained.clone());
-            let at = |how| Step::cut(taken.clone(), number as u16, how);
             // Behind the operation before, and before this one: the same, unless something was said in between.
             let is_told_apart = number.checked_sub(1).is_none_or(|before| {
                 let (earlier, known) = &run.points[before];
@@ -352,29 +354,20 @@ impl Explorer<'_> {
                 if *outcome == Outcome::Before && !is_told_apart {
                     continue;
                 }
-                let truths = cut(self.world, point, *outcome);
-                if let Some(after) = after_cut(self.world, state, point, ghost, truths, None) {
-                    self.findings.cuts.count(&point.operation, *outcome);
-                    self.reach(*arrival, at(How::Power(*outcome)), after, life);
-                }
+                cuts.push(How {
+                    outcome: *outcome,
+                    keeps_ram: false,
+                });
             }
-            if let Some(kept) = kept {
-                let truths = point.truths.clone();
-                if let Some(after) = after_cut(self.world, state, point, ghost, truths, Some(kept))
-                {
-                    self.findings.cuts.resets += 1;
-                    self.reach(*arrival, at(How::Reset), after, life);
-                }
+            if resets {
+                cuts.extend(resets_at(&point.operation, self.world.job.erases));
             }
-        }
-    }
-
-    /// Flips a bit in the journal, in each of its sectors.
-    fn flip(&mut self, arrived: &Arrived) {
-        for sector in 0..self.world.layout.journal.sectors {
-            if let Some(after) = flipped(self.world, &arrived.state, sector) {
-                self.findings.cuts.flips += 1;
-                self.reach(arrived.arrival, Step::flip(sector), after, arrived.life);
+            for how in cuts.drain(..) {
+                if let Some(after) = after_cut(self.world, state, (point, ghost), how) {
+                    self.findings.cuts.count(&point.operation, how);
+                    let step = Step::cut(taken.clone(), number as u16, how);
+                    self.reach(*arrival, step, after, life);
+                }
             }
         }
     }
@@ -501,14 +494,27 @@ pub fn is_done(world: &World, before: &State, run: &Run, end: &State) -> bool {
 
 impl Cuts {
     /// One more.
-    pub const fn count(&mut self, operation: &Operation, outcome: Outcome) {
-        match (operation, outcome) {
+    pub const fn count(&mut self, operation: &Operation, how: How) {
+        match (operation, how.outcome) {
+            _ if how.keeps_ram => self.resets += 1,
             (_, Outcome::Before) => self.before += 1,
             (_, Outcome::After) => self.after += 1,
             (Operation::Erase { .. }, _) => self.erase += 1,
             _ => self.program += 1,
         }
     }
+}
+
+/// The same for a reset, which can also come while no flash operation is under way.
+pub fn resets_at(operation: &Operation, erases: Erases) -> impl Iterator<Item = How> {
+    let outcomes = match operation {
+        Operation::Store => &[Outcome::Before],
+        _ => outcomes(operation, erases),
+    };
+    outcomes.iter().map(|outcome| How {
+        outcome: *outcome,
+        keeps_ram: true,
+    })
 }
 
 /// How far an operation may get when it is cut: all that the code can tell apart.
@@ -545,8 +551,7 @@ pub const fn outcomes(operation: &Operation, erases: Erases) -> &'static [Outcom
 }
 
 /// What is on the flashes when the operation at `point` is cut.
-#[must_use]
-pub fn cut(world: &World, point: &Point, outcome: Outcome) -> Truths {
+fn cut(world: &World, point: &Point, outcome: Outcome) -> Truths {
     let mut truths = point.truths.clone();
     match &point.operation {
         _ if outcome == Outcome::Before => {}
@@ -562,15 +567,13 @@ pub fn cut(world: &World, point: &Point, outcome: Outcome) -> Truths {
     truths
 }
 
-/// The state after a cut at `point`, in a boot from `before`; `None` if so many in a row are not looked at.
+/// The state after a cut at a point, in a boot from `before`; `None` if so many in a row are not looked at.
 #[must_use]
 pub fn after_cut(
     world: &World,
     before: &State,
-    point: &Point,
-    ghost: &Ghost,
-    truths: Truths,
-    retained: Option<Rc<super::machine::Retained>>,
+    (point, ghost): (&Point, &Ghost),
+    how: How,
 ) -> Option<State> {
     let is_known = before.ghost != Ghost::Unknown;
     let acted = point.durable.is_some() || point.acted && is_known;
@@ -587,31 +590,13 @@ pub fn after_cut(
         None => (ghost.clone(), 1),
     };
     Some(State {
-        truths,
-        retained,
+        truths: cut(world, point, how.outcome),
+        retained: how.keeps_ram.then(|| point.retained.clone()),
         ghost,
         row,
         flipped: before.flipped && !acted,
+        spoilt: before.spoilt,
     })
-}
-
-/// The state after a bit has flipped in a journal sector; `None` if there is nothing to flip.
-#[must_use]
-pub fn flipped(world: &World, state: &State, sector: u8) -> Option<State> {
-    let journal = &world.layout.journal;
-    let start = journal.offset + u32::from(sector) * journal.sector_size;
-    let place = start + u32::from(sector) * bistable_core::snapshot::SNAPSHOT_LEN as u32;
-    let flash = world.journal_flash;
-    let mut after = state.clone();
-    let truth = Rc::make_mut(&mut after.truths[flash]);
-    let cell = truth.cells().iter().position(|cell| cell.at == place)?;
-    truth.flip(
-        &world.shapes[flash],
-        cell,
-        bistable_core::snapshot::SNAPSHOT_LEN / 2,
-    );
-    after.flipped = true;
-    Some(after)
 }
 
 /// What a state is remembered by.
@@ -633,7 +618,7 @@ fn key_of(world: &World, state: &State, relative: bool) -> u128 {
     for lane in &mut lanes {
         words.hash(lane);
         retained.hash(lane);
-        state.flipped.hash(lane);
+        (state.flipped, state.spoilt).hash(lane);
         match &state.ghost {
             Ghost::Unknown => 0_u8.hash(lane),
             Ghost::Known { state, pending } => {

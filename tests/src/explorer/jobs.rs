@@ -1,6 +1,6 @@
 //! What is explored: geometries, scenarios, and which of them together.
 
-use super::world::{Erases, Geometry, Job, Lives, Nature, Offer, Scenario, Start};
+use super::world::{Erases, Flips, Geometry, Job, Lives, Nature, Offer, Scenario, Start};
 
 const SMALL: Geometry = Geometry {
     name: "w1",
@@ -17,7 +17,7 @@ const SMALL: Geometry = Geometry {
 };
 
 /// Geometries small enough to be explored to the end: three chunks and two sectors in each slot.
-pub const GEOMETRIES: [Geometry; 7] = [
+pub const GEOMETRIES: [Geometry; 8] = [
     SMALL,
     Geometry {
         name: "w4-shared",
@@ -43,6 +43,12 @@ pub const GEOMETRIES: [Geometry; 7] = [
         name: "w8-n3",
         write: 8,
         journal_sectors: 3,
+        ..SMALL
+    },
+    Geometry {
+        name: "w8-n4",
+        write: 8,
+        journal_sectors: 4,
         ..SMALL
     },
     Geometry {
@@ -111,13 +117,13 @@ const UPDATE: Scenario = Scenario {
     goal: Some(1),
     lives: Lives::Confirmed,
     resets: false,
-    flips: false,
+    flips: Flips::Never,
     failures: 0,
     dead: None,
 };
 
 /// The stories.
-pub const SCENARIOS: [Scenario; 26] = [
+pub const SCENARIOS: [Scenario; 28] = [
     UPDATE,
     Scenario {
         name: "moods",
@@ -192,12 +198,31 @@ pub const SCENARIOS: [Scenario; 26] = [
     Scenario {
         name: "flips",
         about: "a bit of the journal flips between two boots that act",
-        flips: true,
+        flips: Flips::InJournal,
+        ..UPDATE
+    },
+    Scenario {
+        name: "spoilt-slot",
+        about: "a bit of an image flips, whichever it is and whenever",
+        start: Start::Waiting,
+        offers: &[Offer::GiveUp],
+        goal: None,
+        lives: Lives::Somehow,
+        flips: Flips::InOneSlot,
         ..UPDATE
     },
     Scenario {
         name: "resets",
-        about: "the watchdog bites between any two operations, and RAM is kept",
+        about: "the watchdog bites at any operation or within it, and RAM is kept",
+        resets: true,
+        ..UPDATE
+    },
+    Scenario {
+        name: "revert-resets",
+        about: "the same, while a revert is recorded",
+        start: Start::UsedUp,
+        offers: &[],
+        goal: None,
         resets: true,
         ..UPDATE
     },

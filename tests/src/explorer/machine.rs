@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use bistable_bootloader::Board;
 use bistable_core::handover::HANDOVER_LEN;
+use bistable_core::journal::COPIES;
 use bistable_core::layout::{Layout, Slot};
 use bistable_core::reset::ResetReason;
 use bistable_core::snapshot::{self, SNAPSHOT_LEN};
@@ -117,6 +118,8 @@ pub struct Hardware {
     /// Operations that reported failure.
     pub failed: u32,
     acted: bool,
+    /// What the whole journal said when this boot first read a slot; `None` if it was not whole.
+    pub acted_upon: Option<Snapshot>,
     /// The state that is durable, once the application runs.
     pub durable: Option<Rc<Known>>,
     /// What was written to the journal last.
@@ -159,6 +162,7 @@ impl Hardware {
             failures,
             failed: 0,
             acted: false,
+            acted_upon: None,
             durable: None,
             attempted: None,
             copies: 0,
@@ -347,7 +351,7 @@ impl Hardware {
         }
         if in_journal {
             self.copies += 1;
-            if self.copies == bistable_core::journal::COPIES && self.durable.is_some() {
+            if self.copies == COPIES && self.durable.is_some() {
                 self.reported();
             }
         }
@@ -395,8 +399,38 @@ impl Hardware {
     }
 
     fn read(&mut self, flash: usize, at: u32, into: &mut [u8]) -> Result<(), Error> {
-        self.acted |= self.slot_at(flash, at).is_some();
+        if !self.acted && self.slot_at(flash, at).is_some() {
+            self.acted = true;
+            self.acted_upon = self.journal_says();
+        }
         self.flashes[flash].read(at, into, &mut self.choices)
+    }
+
+    /// The newest snapshot, if all sectors are whole.
+    fn journal_says(&mut self) -> Option<Snapshot> {
+        let journal = &self.layout.journal;
+        let mut newest = (0, None);
+        for sector in 0..u32::from(journal.sectors) {
+            let start = journal.offset + sector * journal.sector_size;
+            let mut first = [0; SNAPSHOT_LEN];
+            for copy in 0..u32::from(COPIES) {
+                let at = start + copy * SNAPSHOT_LEN as u32;
+                let mut bytes = [0; SNAPSHOT_LEN];
+                let flash = &mut self.flashes[self.journal];
+                flash.read(at, &mut bytes, &mut self.choices).ok()?;
+                if copy == 0 {
+                    first = bytes;
+                }
+                if bytes != first {
+                    return None;
+                }
+            }
+            let says = snapshot::decode_valid(&first, self.layout.digest)?;
+            if snapshot::sequence(&first) > newest.0 {
+                newest = (snapshot::sequence(&first), Some(says));
+            }
+        }
+        newest.1
     }
 }
 

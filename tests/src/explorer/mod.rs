@@ -14,6 +14,7 @@ pub mod boot;
 pub mod choices;
 pub mod flash;
 pub mod graph;
+pub mod hunt;
 pub mod invariants;
 pub mod jobs;
 pub mod machine;

@@ -1,21 +1,24 @@
 //! The way to a state, as text that can be given back.
 //!
 //! `3.0.1@17u/0!0`: a boot with the choices 3, 0, 1, cut at its 17th point in the way `u`; then a boot with the
-//! choice 0 that ended in the first way in which it may end.
+//! choice 0 that ended in the first way in which it may end. `ru`: cut in that way by a reset, which leaves RAM.
 
 use std::rc::Rc;
 
 use anyhow::{Context as _, bail};
 
+use bistable_core::layout::Slot;
+
 use super::flash::Outcome;
+use super::world::Flip;
 
 /// How a boot is cut short.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum How {
-    /// The power goes.
-    Power(Outcome),
-    /// The processor is reset, and RAM stays.
-    Reset,
+pub struct How {
+    /// How far the operation gets.
+    pub outcome: Outcome,
+    /// Whether the processor is reset and RAM stays; else the power goes.
+    pub keeps_ram: bool,
 }
 
 /// From one state to the next one.
@@ -37,14 +40,8 @@ pub enum Step {
         /// In which of the ways in which it may.
         end: u8,
     },
-    /// A bit flips in this sector of the journal.
-    Flip(u8),
-}
-
-impl Default for Step {
-    fn default() -> Self {
-        Self::Flip(0)
-    }
+    /// A bit flips.
+    Flip(Flip),
 }
 
 impl Step {
@@ -63,44 +60,43 @@ impl Step {
     pub const fn end(choices: Rc<[u8]>, end: u8) -> Self {
         Self::End { choices, end }
     }
-
-    /// A bit flips in the journal.
-    #[must_use]
-    pub const fn flip(sector: u8) -> Self {
-        Self::Flip(sector)
-    }
 }
 
-fn letter(how: How) -> String {
-    match how {
-        How::Reset => "r".to_owned(),
-        How::Power(Outcome::Before) => "b".to_owned(),
-        How::Power(Outcome::After) => "a".to_owned(),
-        How::Power(Outcome::Unstable) => "u".to_owned(),
-        How::Power(Outcome::Garbage) => "g".to_owned(),
-        How::Power(Outcome::Fails) => "f".to_owned(),
-        How::Power(Outcome::Lacks) => "l".to_owned(),
-        How::Power(Outcome::Blank) => "e".to_owned(),
-        How::Power(Outcome::Keeps(kept)) => format!("k{kept}"),
-        How::Power(Outcome::Drawn(seed)) => format!("d{seed}"),
-    }
+fn letters(how: How) -> String {
+    let outcome = match how.outcome {
+        Outcome::Before => "b".to_owned(),
+        Outcome::After => "a".to_owned(),
+        Outcome::Unstable => "u".to_owned(),
+        Outcome::Garbage => "g".to_owned(),
+        Outcome::Fails => "f".to_owned(),
+        Outcome::Lacks => "l".to_owned(),
+        Outcome::Blank => "e".to_owned(),
+        Outcome::Keeps(kept) => format!("k{kept}"),
+        Outcome::Drawn(seed) => format!("d{seed}"),
+    };
+    let reset = if how.keeps_ram { "r" } else { "" };
+    format!("{reset}{outcome}")
 }
 
 fn how(text: &str) -> anyhow::Result<How> {
+    let (keeps_ram, text) = match text.strip_prefix('r') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
     let (letter, number) = text.split_at_checked(1).context("a letter is missing")?;
-    Ok(match letter {
-        "r" => How::Reset,
-        "b" => How::Power(Outcome::Before),
-        "a" => How::Power(Outcome::After),
-        "u" => How::Power(Outcome::Unstable),
-        "g" => How::Power(Outcome::Garbage),
-        "f" => How::Power(Outcome::Fails),
-        "l" => How::Power(Outcome::Lacks),
-        "e" => How::Power(Outcome::Blank),
-        "k" => How::Power(Outcome::Keeps(number.parse()?)),
-        "d" => How::Power(Outcome::Drawn(number.parse()?)),
-        other => bail!("`{other}`: expected one of r b a u g f l e k d"),
-    })
+    let outcome = match letter {
+        "b" => Outcome::Before,
+        "a" => Outcome::After,
+        "u" => Outcome::Unstable,
+        "g" => Outcome::Garbage,
+        "f" => Outcome::Fails,
+        "l" => Outcome::Lacks,
+        "e" => Outcome::Blank,
+        "k" => Outcome::Keeps(number.parse()?),
+        "d" => Outcome::Drawn(number.parse()?),
+        other => bail!("`{other}`: expected one of b a u g f l e k d"),
+    };
+    Ok(How { outcome, keeps_ram })
 }
 
 /// The path as text.
@@ -115,9 +111,11 @@ pub fn write(path: &[Step]) -> String {
             choices,
             point,
             how,
-        } => format!("{}@{point}{}", digits(choices), letter(*how)),
+        } => format!("{}@{point}{}", digits(choices), letters(*how)),
         Step::End { choices, end } => format!("{}!{end}", digits(choices)),
-        Step::Flip(sector) => format!("~{sector}"),
+        Step::Flip(Flip::Journal(sector)) => format!("~{sector}"),
+        Step::Flip(Flip::Header(slot)) => format!("~h{slot:?}"),
+        Step::Flip(Flip::Payload(slot)) => format!("~p{slot:?}"),
     });
     steps.collect::<Vec<_>>().join("/")
 }
@@ -133,8 +131,14 @@ pub fn read(text: &str) -> anyhow::Result<Vec<Step>> {
         Ok(digits?.into())
     };
     let step = |text: &str| -> anyhow::Result<Step> {
-        if let Some(sector) = text.strip_prefix('~') {
-            return Ok(Step::Flip(sector.parse()?));
+        if let Some(place) = text.strip_prefix('~') {
+            return Ok(Step::Flip(match place {
+                "hA" => Flip::Header(Slot::A),
+                "hB" => Flip::Header(Slot::B),
+                "pA" => Flip::Payload(Slot::A),
+                "pB" => Flip::Payload(Slot::B),
+                sector => Flip::Journal(sector.parse()?),
+            }));
         }
         if let Some((before, end)) = text.split_once('!') {
             return Ok(Step::end(choices(before)?, end.parse()?));
@@ -156,7 +160,11 @@ mod tests {
 
     #[test]
     fn a_path_is_read_as_it_was_written() {
-        for text in ["", "3.0.1@17u/0!0", "~2/!1/0@3k4/0.0@9d77/@0r"] {
+        for text in [
+            "",
+            "3.0.1@17u/0!0",
+            "~2/~hA/~pB/!1/0@3k4/0.0@9d77/@0rb/1@2rd5",
+        ] {
             assert_eq!(write(&read(text).unwrap()), text);
         }
     }

@@ -39,29 +39,31 @@ const UNBOUNDED: Bounds = Bounds {
     violations: 3,
 };
 
-fn geometry(name: &str) -> Geometry {
-    let mut all = GEOMETRIES.iter().chain(&REALISTIC);
-    *all.find(|geometry| geometry.name == name)
-        .expect("a geometry")
+/// All geometries.
+fn geometries() -> impl Iterator<Item = &'static Geometry> {
+    GEOMETRIES.iter().chain(&REALISTIC)
 }
 
-fn scenario(name: &str) -> Scenario {
-    let mut all = SCENARIOS.iter().chain(&FIELD);
-    *all.find(|scenario| scenario.name == name)
-        .expect("a scenario")
-}
-
-fn job(geometry: Geometry, name: &str, erases: Erases) -> Job {
+/// A story by the names of its geometry and its scenario.
+///
+/// # Panics
+/// If there is no such name.
+pub(super) fn job(geometry: &str, name: &str, erases: Erases) -> Job {
+    let geometry = geometries().find(|known| known.name == geometry);
+    let scenario = SCENARIOS
+        .iter()
+        .chain(&FIELD)
+        .find(|known| known.name == name);
     Job {
-        geometry,
-        scenario: scenario(name),
+        geometry: *geometry.expect("a geometry"),
+        scenario: *scenario.expect("a scenario"),
         erases,
         beyond: false,
     }
 }
 
 impl Task {
-    fn new(job: Job, way: Way, boots: u64) -> Self {
+    pub(super) fn new(job: Job, way: Way, boots: u64) -> Self {
         let cuts = match way {
             Way::Cuts(cuts) => Some(cuts),
             _ => None,
@@ -85,121 +87,122 @@ pub fn alone(job: Job) -> Task {
     Task::new(job, Way::ToTheEnd, u64::MAX)
 }
 
+const BOTH: [Erases; 2] = [Erases::ComeAndGo, Erases::OldOrNone];
+
+fn to_the_end(job: Job, most: u64) -> Task {
+    Task::new(job, Way::ToTheEnd, most)
+}
+
+fn beyond(job: Job) -> Job {
+    let beyond = true;
+    Job { beyond, ..job }
+}
+
 /// What every check does: what is small to the end, of the rest the beginning.
 #[must_use]
 pub fn short() -> Vec<Task> {
-    let small = geometry("w8");
     let mut tasks = Vec::new();
     for name in ["revert", "give-up"] {
-        for geometry in GEOMETRIES
-            .iter()
-            .filter(|geometry| geometry.journal_sectors == 2)
-        {
-            for erases in [Erases::ComeAndGo, Erases::OldOrNone] {
-                tasks.push(Task::new(
-                    job(*geometry, name, erases),
-                    Way::ToTheEnd,
-                    60_000,
-                ));
-            }
+        for geometry in GEOMETRIES {
+            let most = match geometry.journal_sectors {
+                2 => 60_000,
+                _ => 20_000,
+            };
+            let stories = BOTH.map(|erases| job(geometry.name, name, erases));
+            tasks.extend(stories.map(|story| to_the_end(story, most)));
         }
     }
-    for scenario in &SCENARIOS {
-        let story = job(small, scenario.name, Erases::ComeAndGo);
-        tasks.push(Task::new(story, Way::ToTheEnd, 20_000));
-    }
-    for scenario in &FIELD {
-        let story = job(geometry("w4-shared"), scenario.name, Erases::ComeAndGo);
-        tasks.push(Task::new(story, Way::ToTheEnd, 20_000));
-    }
-    for geometry in &REALISTIC {
-        let update = job(*geometry, "update", Erases::ComeAndGo);
+    let each_with = |geometry: &'static str, scenarios: &'static [Scenario]| {
+        let stories = scenarios
+            .iter()
+            .map(|scenario| job(geometry, scenario.name, Erases::ComeAndGo));
+        stories.map(|story| to_the_end(story, 20_000))
+    };
+    tasks.extend(each_with("w8", &SCENARIOS));
+    tasks.extend(each_with("w4-shared", &FIELD));
+    tasks.extend(lost_sector().map(|story| to_the_end(story, 60_000)));
+    for geometry in REALISTIC {
+        let update = job(geometry.name, "update", Erases::ComeAndGo);
         tasks.push(Task::new(update, Way::Cuts(1), u64::MAX));
         tasks.push(Task::new(update, Way::Drawn, 5_000));
     }
     tasks
 }
 
+/// A journal sector dies and takes what it held: with two others, and with one.
+fn lost_sector() -> [Job; 2] {
+    let story = |geometry| job(geometry, "lost-sector-trial", Erases::ComeAndGo);
+    [story("w8-n3"), beyond(story("w8"))]
+}
+
 /// The long run: whatever can be explored to the end in minutes, to the end.
 #[must_use]
 pub fn full(minutes: u64) -> Vec<Task> {
-    let to_the_end = |job, most| Task::new(job, Way::ToTheEnd, most);
-    // Three sectors, or sectors smaller than what is written at once, are too much to come to an end.
+    // More sectors, or sectors smaller than what is written at once, are too much for a whole update.
     let is_small = |geometry: &Geometry| {
         geometry.journal_sectors == 2 && geometry.slot_erase >= geometry.chunk
     };
     let (small, large): (Vec<_>, Vec<_>) = GEOMETRIES.into_iter().partition(is_small);
-    let both = [Erases::ComeAndGo, Erases::OldOrNone];
-    let mut tasks = Vec::new();
-    for geometry in &small {
-        for (name, erases) in ["revert", "give-up"]
-            .into_iter()
-            .flat_map(|name| both.map(|e| (name, e)))
-        {
-            tasks.push(to_the_end(job(*geometry, name, erases), u64::MAX));
-        }
-    }
-    let updates = |erases| {
-        let update = move |geometry: &Geometry| job(*geometry, "update", erases);
-        small
-            .iter()
-            .map(move |geometry| to_the_end(update(geometry), u64::MAX))
+    let each = |geometries: &[Geometry], name: &str, erases: Erases, most: u64| {
+        let task = |geometry: &Geometry| to_the_end(job(geometry.name, name, erases), most);
+        geometries.iter().map(task).collect::<Vec<_>>()
     };
-    tasks.extend(updates(Erases::ComeAndGo));
-    tasks.extend(more(minutes));
-    tasks.extend(updates(Erases::OldOrNone));
-    for geometry in large {
-        for (name, most) in [
-            ("revert", MOST_OF_LARGE_JOURNALS),
-            ("give-up", MOST),
-            ("update", MOST),
-        ] {
-            for erases in both {
-                tasks.push(to_the_end(job(geometry, name, erases), most));
-            }
-        }
+    let mut tasks = Vec::new();
+    for erases in BOTH {
+        tasks.extend(each(&small, "revert", erases, u64::MAX));
+        tasks.extend(each(&small, "give-up", erases, u64::MAX));
     }
+    tasks.extend(each(&small, "update", Erases::ComeAndGo, u64::MAX));
+    tasks.extend(more());
+    tasks.extend(realistic(minutes));
+    for erases in BOTH {
+        tasks.extend(each(&large, "revert", erases, MOST_OF_LARGE_JOURNALS));
+        tasks.extend(each(&large, "give-up", erases, MOST));
+        tasks.extend(each(&large, "update", erases, MOST));
+    }
+    tasks.extend(each(&small, "update", Erases::OldOrNone, u64::MAX));
     tasks
 }
 
 /// The other stories, as far as is said.
-fn more(minutes: u64) -> Vec<Task> {
-    let small = geometry("w8");
-    let to_the_end = |job, most| Task::new(job, Way::ToTheEnd, most);
+fn more() -> Vec<Task> {
     let mut tasks = Vec::new();
-    for scenario in SCENARIOS {
-        if !["update", "revert", "give-up"].contains(&scenario.name) {
-            tasks.push(to_the_end(
-                job(small, scenario.name, Erases::ComeAndGo),
-                MOST,
-            ));
-        }
+    let is_new = |scenario: &&Scenario| !["update", "revert", "give-up"].contains(&scenario.name);
+    for scenario in SCENARIOS.iter().filter(is_new) {
+        let story = job("w8", scenario.name, Erases::ComeAndGo);
+        tasks.push(to_the_end(story, MOST));
     }
     for scenario in FIELD {
-        let shared = geometry("w4-shared");
-        tasks.push(to_the_end(
-            job(shared, scenario.name, Erases::ComeAndGo),
-            MOST,
-        ));
+        let story = job("w4-shared", scenario.name, Erases::ComeAndGo);
+        tasks.push(to_the_end(story, MOST));
     }
-    for name in ["revert", "give-up", "update"] {
-        let story = job(small, name, Erases::ComeAndGo);
-        let beyond = Job {
-            beyond: true,
-            ..story
-        };
-        tasks.push(to_the_end(beyond, MOST));
+    tasks.extend(lost_sector().map(|story| to_the_end(story, MOST)));
+    let stories = [
+        ("w8", "revert"),
+        ("w8", "give-up"),
+        ("w8", "update"),
+        ("w8-n3", "revert"),
+    ];
+    for (geometry, name) in stories {
+        let story = job(geometry, name, Erases::ComeAndGo);
+        tasks.push(to_the_end(beyond(story), MOST));
         tasks.push(Task::new(story, Way::AsTheyAre, MOST));
     }
-    let three = job(geometry("w8-n3"), "revert", Erases::ComeAndGo);
-    tasks.push(Task::new(three, Way::AsTheyAre, MOST));
+    tasks
+}
+
+/// Flash as chips have it: every cut, pairs of cuts, and drawn walks for so many minutes in all.
+fn realistic(minutes: u64) -> Vec<Task> {
+    let names = ["update", "moods", "newer-meanwhile"];
+    let walks = REALISTIC.len() * names.len();
+    let mut tasks = Vec::new();
     for geometry in REALISTIC {
-        for name in ["update", "moods", "newer-meanwhile"] {
-            let story = job(geometry, name, Erases::ComeAndGo);
+        for name in names {
+            let story = job(geometry.name, name, Erases::ComeAndGo);
             tasks.push(Task::new(story, Way::Cuts(1), u64::MAX));
             tasks.push(Task::new(story, Way::Cuts(2), MOST_OF_LARGE_ONES));
             let mut drawn = Task::new(story, Way::Drawn, u64::MAX);
-            drawn.bounds.time = Duration::from_secs(minutes * 60 / 9);
+            drawn.bounds.time = Duration::from_secs(minutes * 60) / walks as u32;
             tasks.push(drawn);
         }
     }
@@ -209,135 +212,8 @@ fn more(minutes: u64) -> Vec<Task> {
 /// The most boots of a story that may not come to an end.
 const MOST: u64 = 100_000;
 
-/// The same with three sectors in the journal: a planted defect needs so many to show itself.
-const MOST_OF_LARGE_JOURNALS: u64 = 700_000;
+/// The same with more sectors in the journal: a revert with three comes to an end behind 1.6 million.
+const MOST_OF_LARGE_JOURNALS: u64 = 2_500_000;
 
 /// The same with the flash of a chip.
 const MOST_OF_LARGE_ONES: u64 = 50_000;
-
-/// What planted defects are hunted with: short stories, one after the other. Where it takes a special one to
-/// show a defect, that one comes first.
-#[must_use]
-pub fn hunt(defect: &str) -> Vec<Task> {
-    const ANY: Erases = Erases::ComeAndGo;
-    const N3: &str = "oldest-is-always-the-target";
-    let stories = [
-        ("w8", "update", ANY, Way::Cuts(1), u64::MAX, ""),
-        ("w8", "sick", ANY, Way::Cuts(0), u64::MAX, ""),
-        ("w8", "waiting", ANY, Way::Cuts(0), u64::MAX, ""),
-        ("w8", "waiting-broken", ANY, Way::Cuts(0), u64::MAX, ""),
-        (
-            "w8",
-            "waiting-beside-broken",
-            ANY,
-            Way::Cuts(0),
-            u64::MAX,
-            "",
-        ),
-        ("w8", "broken-active", ANY, Way::Cuts(0), u64::MAX, ""),
-        ("w8", "headless", ANY, Way::Cuts(0), u64::MAX, ""),
-        ("w8", "too-old", ANY, Way::Cuts(0), u64::MAX, ""),
-        ("w8", "revoked", ANY, Way::Cuts(0), u64::MAX, ""),
-        ("w8", "forged", ANY, Way::Cuts(0), u64::MAX, ""),
-        ("w8", "dead-journal-trial", ANY, Way::Cuts(0), u64::MAX, ""),
-        ("w8", "lost-sector-trial", ANY, Way::Cuts(0), u64::MAX, ""),
-        ("w8-n3", "blank", ANY, Way::Cuts(0), u64::MAX, ""),
-        ("w8", "broken-other", ANY, Way::Cuts(1), u64::MAX, ""),
-        (
-            "w8",
-            "give-up",
-            ANY,
-            Way::Cuts(2),
-            40_000,
-            "healed-in-place all-torn-ones-erased-first one-copy-is-enough weak-copies-are-lost",
-        ),
-        (
-            "w8-n3",
-            "give-up",
-            ANY,
-            Way::Cuts(2),
-            20_000,
-            "acts-before-it-is-healed",
-        ),
-        (
-            "w8",
-            "failures",
-            ANY,
-            Way::Cuts(0),
-            40_000,
-            "one-copy-is-success record-failure-ignored",
-        ),
-        ("w8", "failures", ANY, Way::Cuts(1), 20_000, ""),
-        (
-            "w4-256",
-            "update",
-            ANY,
-            Way::Cuts(2),
-            20_000,
-            "checksum-not-checked resumed-without-erasing-ahead small-sectors-stand-alone \
-             first-erased-first",
-        ),
-        (
-            "w4-256",
-            "waiting-broken",
-            ANY,
-            Way::Cuts(1),
-            20_000,
-            "always-recorded-first",
-        ),
-        (
-            "w4-256",
-            "broken-other",
-            ANY,
-            Way::Cuts(1),
-            20_000,
-            "own-image-not-disowned",
-        ),
-        ("w8", "moods", ANY, Way::Cuts(1), 20_000, ""),
-        (
-            "w8",
-            "newer-meanwhile",
-            ANY,
-            Way::Cuts(1),
-            20_000,
-            "progress-thrown-away",
-        ),
-        ("w8", "flips", ANY, Way::Cuts(2), 20_000, ""),
-        ("w8", "resets", ANY, Way::Cuts(2), 20_000, ""),
-        (
-            "w8",
-            "give-up",
-            Erases::OldOrNone,
-            Way::ToTheEnd,
-            40_000,
-            "newest-of-the-weak",
-        ),
-        (
-            "w4-256",
-            "moods",
-            ANY,
-            Way::Cuts(2),
-            60_000,
-            "resumed-by-header-alone other-download-erased-first",
-        ),
-        (
-            "w8-n3",
-            "revert",
-            Erases::OldOrNone,
-            Way::ToTheEnd,
-            600_000,
-            N3,
-        ),
-    ];
-    let mut tasks = Vec::new();
-    for (place, name, erases, way, boots, shows) in stories {
-        let mut task = Task::new(job(geometry(place), name, erases), way, boots);
-        task.bounds.violations = 1;
-        if !defect.is_empty() && shows.split(' ').any(|shown| shown == defect) {
-            tasks.insert(0, task);
-        } else if shows != N3 {
-            tasks.push(task);
-        }
-    }
-    tasks
-}

@@ -10,11 +10,11 @@ use bistable_core::snapshot::{self, SNAPSHOT_LEN};
 use super::boot::{Ghost, Run, Standing, State, brief};
 use super::choices::Choices;
 use super::flash::{CellState, Outcome};
-use super::graph::{Bounds, Findings, Found, after_cut, cut, flipped, is_done, outcomes};
+use super::graph::{Bounds, Findings, Found, after_cut, is_done, resets_at};
 use super::invariants::{Invariant, Violation};
 use super::machine::{Operation, Point};
-use super::path::{How, Step};
-use super::world::{Lives, Offer, Start, World, budget_left};
+use super::path::Step;
+use super::world::{Flip, Lives, Offer, Start, World, budget_left};
 use crate::random::Random;
 
 /// Boots of one walk with faults.
@@ -80,18 +80,14 @@ fn next_step(
     if !run.points.is_empty() && random.below(4) > 0 {
         let number = random.below(run.points.len());
         let (point, ghost) = &run.points[number];
-        let outcomes = outcomes(&point.operation, world.job.erases);
-        let (how, truths) = match outcomes.get(random.below(outcomes.len() + 3)) {
-            None if outcomes.is_empty() => (How::Reset, point.truths.clone()),
-            drawn => {
-                let drawn = drawn.copied();
-                let outcome = drawn.unwrap_or(Outcome::Drawn(random.next() as u32));
-                findings.cuts.count(&point.operation, outcome);
-                (How::Power(outcome), cut(world, point, outcome))
-            }
-        };
-        let kept = (how == How::Reset).then(|| point.retained.clone());
-        if let Some(after) = after_cut(world, state, point, ghost, truths, kept) {
+        let resets: Vec<_> = resets_at(&point.operation, world.job.erases).collect();
+        let mut how = resets[random.below(resets.len())];
+        if how.outcome != Outcome::Before && random.below(3) == 0 {
+            how.outcome = Outcome::Drawn(random.next() as u32);
+        }
+        how.keeps_ram = random.below(4) == 0;
+        if let Some(after) = after_cut(world, state, (point, ghost), how) {
+            findings.cuts.count(&point.operation, how);
             return (Step::cut(taken, number as u16, how), after);
         }
     }
@@ -230,10 +226,18 @@ pub fn retell(world: &World, path: &[Step]) -> anyhow::Result<Vec<String>> {
     lines.push(format!("journal  {}", journal_of(world, &state)));
     for (number, step) in path.iter().enumerate() {
         let (choices, found) = match step {
-            Step::Flip(sector) => {
-                let after = flipped(world, &state, *sector);
+            Step::Flip(flip) => {
+                let after = world.flipped(&state, *flip);
                 state = after.with_context(|| format!("step {number}: nothing to flip"))?;
-                lines.push(format!("a bit flips in sector {sector} of the journal"));
+                lines.push(match flip {
+                    Flip::Journal(sector) => {
+                        format!("a bit flips in sector {sector} of the journal")
+                    }
+                    Flip::Header(slot) => format!("a bit flips in the header in slot {slot:?}"),
+                    Flip::Payload(slot) => {
+                        format!("a bit flips in the last chunk in slot {slot:?}")
+                    }
+                });
                 continue;
             }
             Step::Cut { choices, .. } | Step::End { choices, .. } => {
@@ -246,6 +250,13 @@ pub fn retell(world: &World, path: &[Step]) -> anyhow::Result<Vec<String>> {
             "step {number}: the boot makes the choices {taken:?}, expected {choices:?}: \
              is this another version, or another story?"
         );
+        let cut_at = match step {
+            Step::Cut { point, .. } => {
+                let point = found.points.get(usize::from(*point));
+                Some(point.with_context(|| format!("step {number}: no such point"))?)
+            }
+            _ => None,
+        };
         let reset = match &state.retained {
             Some(_) => "reset",
             None => "power-on",
@@ -253,21 +264,16 @@ pub fn retell(world: &World, path: &[Step]) -> anyhow::Result<Vec<String>> {
         lines.push(format!(
             "boot {}  after {reset}: {}",
             number + 1,
-            told(world, &found)
+            told(world, &found, cut_at.is_none_or(|(point, _)| point.acted))
         ));
-        if let Step::Cut { point, how, .. } = step {
-            let points = found.points.get(usize::from(*point));
-            let (point, ghost) = points.with_context(|| format!("step {number}: no such point"))?;
-            let truths = match how {
-                How::Power(outcome) => cut(world, point, *outcome),
-                How::Reset => point.truths.clone(),
-            };
-            let kept = (*how == How::Reset).then(|| point.retained.clone());
+        if let (Step::Cut { how, .. }, Some((point, ghost))) = (step, cut_at) {
+            let by = if how.keeps_ram { "reset" } else { "cut" };
             lines.push(format!(
-                "         cut: {how:?} while {}",
+                "         {by}: {:?} while {}",
+                how.outcome,
                 operation_of(world, point)
             ));
-            let after = after_cut(world, &state, point, ghost, truths, kept);
+            let after = after_cut(world, &state, (point, ghost), *how);
             state = after.with_context(|| format!("step {number}: too many cuts in a row"))?;
         } else if let Step::End { end, .. } = step {
             if let Some(violation) = &found.violation {
@@ -283,7 +289,10 @@ pub fn retell(world: &World, path: &[Step]) -> anyhow::Result<Vec<String>> {
     Ok(lines)
 }
 
-fn told(world: &World, run: &Run) -> String {
+fn told(world: &World, run: &Run, acted: bool) -> String {
+    if !acted {
+        return "heals".to_owned();
+    }
     let acted_upon = match &run.story.acted_upon {
         Some(state) => brief(world, state),
         None => "nothing".to_owned(),

@@ -6,7 +6,7 @@ use bistable_bootloader::Product as Boot;
 use bistable_core::keys::Revoked;
 use bistable_core::layout::{JournalLayout, Layout, Slot, SlotLayout};
 use bistable_core::manifest::Fields;
-use bistable_core::snapshot;
+use bistable_core::snapshot::{self, SNAPSHOT_LEN};
 use bistable_core::state::{Budget, Origin, POWER_BUDGET, SlotState, Snapshot};
 use bistable_updater::Product as Application;
 
@@ -117,6 +117,28 @@ pub enum Start {
     WordsUnreadable,
 }
 
+/// Which bits flip at rest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Flips {
+    /// None.
+    Never,
+    /// One of the journal, between two boots that act.
+    InJournal,
+    /// One of an image, once in the device's life.
+    InOneSlot,
+}
+
+/// Where a bit flips.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Flip {
+    /// In a copy of the journal's sector with this number.
+    Journal(u8),
+    /// In the signed part of what lies in this slot.
+    Header(Slot),
+    /// In the last chunk of what lies there.
+    Payload(Slot),
+}
+
 /// What the device must come to, without further faults.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Lives {
@@ -147,8 +169,8 @@ pub struct Scenario {
     pub lives: Lives,
     /// Whether processor resets are faults, too.
     pub resets: bool,
-    /// How many bits may flip in the journal between two boots that act: none, or one.
-    pub flips: bool,
+    /// Whether bits flip at rest.
+    pub flips: Flips,
     /// How many operations of a boot may report failure.
     pub failures: u8,
     /// A sector that is dead: its number, counted from the journal's first, or from the slots' if above 99;
@@ -187,10 +209,17 @@ impl Job {
     /// How many cuts in a row the journal survives for certain; `None`: any number.
     #[must_use]
     pub fn row(&self) -> Option<u8> {
-        match self.erases {
-            Erases::ComeAndGo => Some(2 * (self.geometry.journal_sectors.min(3) - 1)),
-            Erases::OldOrNone => None,
+        match (self.erases, self.living_sectors()) {
+            (Erases::ComeAndGo, living) => Some(2 * (living.min(3) - 1)),
+            (Erases::OldOrNone, 1) => Some(0),
+            (Erases::OldOrNone, _) => None,
         }
+    }
+
+    /// Sectors of the journal, but for the one that dies and takes what it holds.
+    fn living_sectors(&self) -> u8 {
+        let takes_its_content = matches!(self.scenario.dead, Some((..100, true)));
+        self.geometry.journal_sectors - u8::from(takes_its_content)
     }
 }
 
@@ -366,20 +395,20 @@ impl World {
             }
             None => {}
         }
-        let chunks = (self.job.geometry.payload - 1) / self.layout.chunk_size;
-        let last_chunk = self.layout.payload_offset + chunks * self.layout.chunk_size;
         match start {
             Start::ActiveBroken | Start::WaitingBesideBroken => {
-                self.flip(&mut truths[0], Slot::A, last_chunk, 100);
+                self.flip_in_slot(&mut truths[0], Slot::A, self.last_chunk(), 100);
             }
             Start::OtherBroken
             | Start::OtherTooOld
             | Start::WaitingBroken
             | Start::HalfReceived => {
-                self.flip(&mut truths[0], Slot::B, last_chunk, 100);
+                self.flip_in_slot(&mut truths[0], Slot::B, self.last_chunk(), 100);
             }
             // The first signature's first byte.
-            Start::ForgedAndBlank | Start::Headless => self.flip(&mut truths[0], Slot::B, 0, 328),
+            Start::ForgedAndBlank | Start::Headless => {
+                self.flip_in_slot(&mut truths[0], Slot::B, 0, 328);
+            }
             Start::WordsUnreadable => {
                 let at = self.layout.journal.offset;
                 truths[self.journal_flash].make(at, CellState::Fails);
@@ -432,12 +461,61 @@ impl World {
         }
     }
 
-    fn flip(&self, truth: &mut Truth, slot: Slot, offset: u32, byte: usize) {
+    /// From the slot's start, of a whole payload.
+    fn last_chunk(&self) -> u32 {
+        let chunks = (self.job.geometry.payload - 1) / self.layout.chunk_size;
+        self.layout.payload_offset + chunks * self.layout.chunk_size
+    }
+
+    /// Whether something lies there.
+    fn flip_in_slot(&self, truth: &mut Truth, slot: Slot, offset: u32, byte: usize) -> bool {
         let at = slot.of(&self.layout.slots).offset + offset;
-        let place = truth.cells().iter().position(|cell| cell.at >= at);
-        if let Some(place) = place {
-            truth.flip(&self.shapes[0], place, byte);
+        truth.flip(&self.shapes[0], at, byte)
+    }
+
+    /// Where bits may flip while the device is in `state`.
+    #[must_use]
+    pub fn flips(&self, state: &State) -> Vec<Flip> {
+        match self.job.scenario.flips {
+            Flips::InJournal if !state.flipped => (0..self.layout.journal.sectors)
+                .map(Flip::Journal)
+                .collect(),
+            // What is promised of it is promised as long as the other slot has something to run.
+            Flips::InOneSlot if !state.spoilt => {
+                let has_other = |slot: &Slot| state.ghost.runs_from(slot.other());
+                let slots = [Slot::A, Slot::B].into_iter().filter(has_other);
+                let in_slot = |slot| [Flip::Header(slot), Flip::Payload(slot)];
+                slots.flat_map(in_slot).collect()
+            }
+            _ => Vec::new(),
         }
+    }
+
+    /// The state after a bit has flipped; `None` if nothing lies there.
+    #[must_use]
+    pub fn flipped(&self, state: &State, flip: Flip) -> Option<State> {
+        let mut after = state.clone();
+        let happened = match flip {
+            Flip::Journal(sector) => {
+                let journal = &self.layout.journal;
+                let sector = u32::from(sector);
+                let copy = sector * SNAPSHOT_LEN as u32;
+                let at = journal.offset + sector * journal.sector_size + copy;
+                let truth = Rc::make_mut(&mut after.truths[self.journal_flash]);
+                after.flipped = true;
+                truth.flip(&self.shapes[self.journal_flash], at, SNAPSHOT_LEN / 2)
+            }
+            Flip::Header(slot) | Flip::Payload(slot) => {
+                let offset = match flip {
+                    Flip::Payload(_) => self.last_chunk(),
+                    _ => 0,
+                };
+                let truth = Rc::make_mut(&mut after.truths[0]);
+                after.spoilt = true;
+                self.flip_in_slot(truth, slot, offset, 100)
+            }
+        };
+        happened.then_some(after)
     }
 }
 

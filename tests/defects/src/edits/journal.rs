@@ -52,12 +52,14 @@ pub(super) const EDITS: &[Edit] = &[
     Edit {
         file: JOURNAL,
         find: "
-        self.put(flash, watchdog, seen.highest, target, &mut content)?;
-        self.writable = true;
+        self.put(flash, watchdog, seen.highest, target, &mut content)
+    }
 ",
         replace: r#"
         let written = self.put(flash, watchdog, seen.highest, target, &mut content);
-        if !crate::planted::is("errors-ignored") {
+        if crate::planted::is("errors-ignored") {
+            self.failed = 0;
+        } else {
             written?;
         }
         if crate::planted::is("others-erased-after-a-write") {
@@ -66,7 +68,18 @@ pub(super) const EDITS: &[Edit] = &[
                 self.erase(flash, sector)?;
             }
         }
-        self.writable = true;
+        Ok(())
+    }
+"#,
+    },
+    Edit {
+        file: JOURNAL,
+        find: "
+            if place != current.place && self.failed & bit(place) == 0 && turn < first_turn {
+",
+        replace: r#"
+            let may = self.failed & bit(place) == 0 || crate::planted::is("dead-sector-tried-again");
+            if place != current.place && may && turn < first_turn {
 "#,
     },
     Edit {
@@ -127,14 +140,14 @@ pub(super) const EDITS: &[Edit] = &[
     Edit {
         file: JOURNAL,
         find: "
-            seen.whole &= sector.valid == COPIES;
+            seen.whole &= sector.valid == COPIES || self.failed & bit(place) != 0;
 ",
         replace: r#"
             let whole = match crate::planted::is("whole-at-three-copies") {
                 true => 3,
                 false => COPIES,
             };
-            seen.whole &= sector.valid >= whole;
+            seen.whole &= sector.valid >= whole || self.failed & bit(place) != 0;
 "#,
     },
     Edit {
