@@ -20,6 +20,9 @@ pub struct Product<'a> {
     pub entry: Entry<'a>,
     /// The bootloader's own version.
     pub version: Version,
+    /// How many abnormal resets of a confirmed image, without a soak period in between, are a crash loop;
+    /// 0: no number is.
+    pub crash_loop: u16,
 }
 
 /// The hardware, as the bootloader sees it.
@@ -46,6 +49,11 @@ pub trait Board {
     /// Replaces that block.
     fn store_handover(&mut self, block: &[u8; HANDOVER_LEN]);
 
+    /// The floor that one-way fuses hold, on a board that has some: see [`bistable_core::fuses`].
+    fn fused_floor(&mut self) -> u32 {
+        0
+    }
+
     /// Locks bootloader and the slot that is about to run, where the chip can.
     fn protect(&mut self, running: Slot) {
         let _ = running;
@@ -56,6 +64,8 @@ pub trait Board {
     fn recover(&mut self);
 
     /// Puts the processor into the state that it has after a reset (interrupts disabled and none
-    /// pending, SysTick, caches and MPU off, masks clear) and starts the image.
-    fn jump(self, image: Verified) -> !;
+    /// pending, SysTick, caches and MPU off, masks clear) and starts the image; before that, if
+    /// `clears_ram`, sets all RAM but the handover to 0: another image than this one ran last, or nobody
+    /// knows which, and nothing that it left behind is to be found.
+    fn jump(self, image: Verified, clears_ram: bool) -> !;
 }

@@ -9,7 +9,7 @@ use bistable_core::keys::Revoked;
 use bistable_core::layout::Slot;
 use bistable_core::refusal::Refusal;
 use bistable_core::reset::reset_reason;
-use bistable_core::state::{SlotState, Snapshot};
+use bistable_core::state::Snapshot;
 use bistable_core::verify::{Rules, Verified, verify};
 use bistable_core::watchdog::Watchdog as _;
 
@@ -26,6 +26,8 @@ pub struct Ready {
     pub snapshot: Snapshot,
     /// What the application is told.
     pub handover: Handover,
+    /// Whether another image ran last, or nobody knows which.
+    pub is_another: bool,
 }
 
 /// Boots, and never returns: if nothing verifies, the board's recovery is asked, again and again.
@@ -33,7 +35,7 @@ pub fn boot<B: Board>(mut board: B, product: &Product<'_>) -> ! {
     loop {
         if let Some(ready) = prepare(&mut board, product) {
             board.protect(ready.image.slot());
-            board.jump(ready.image);
+            board.jump(ready.image, ready.is_another);
         }
         warning!("nothing verifies: recovery");
         board.recover();
@@ -49,11 +51,9 @@ pub fn prepare<B: Board>(board: &mut B, product: &Product<'_>) -> Option<Ready> 
         bootloader: product.version,
         ..Handover::after_reset(last, reset)
     };
-    let failed_by_reset = handover.failed_by_reset();
-    if failed_by_reset.is_some() {
-        handover.note = None; // it counts once: where nothing else verifies, this is tried again
-    }
+    let failed_by_reset = handover.take_failed_by_reset();
     info!("bootloader {}, reset: {}", product.version, reset);
+    let terms = Terms::of_the_factory(product.layout, product.version, board.fused_floor());
     let mut boot = Boot {
         board,
         product,
@@ -63,7 +63,7 @@ pub fn prepare<B: Board>(board: &mut B, product: &Product<'_>) -> Option<Ready> 
         rules: Rules {
             ring: product.ring,
             revoked: Revoked::default(),
-            terms: Terms::of_the_factory(product.layout, product.version),
+            terms,
             entry: product.entry,
         },
     };
@@ -103,12 +103,13 @@ impl<'b, B: Board> Boot<'b, B> {
                 return None;
             };
             if !may_record || !settle_in_place(snapshot, *against, *role) || self.record(snapshot) {
-                self.hand_over(image, *role, snapshot);
+                let is_another = self.hand_over(image, *role);
                 return Some(Ready {
                     image: *image,
                     role: *role,
                     snapshot: *snapshot,
                     handover: self.handover,
+                    is_another,
                 });
             }
         }
@@ -142,7 +143,7 @@ impl<'b, B: Board> Boot<'b, B> {
     /// The journal says nothing: whatever is acceptable makes the state. Lost if nothing is.
     fn rebuild(&mut self) -> Opened {
         warning!("the journal is lost");
-        let floor = self.product.layout.factory_floor;
+        let floor = self.rules.terms.floor;
         let found = [self.find(Slot::A), self.find(Slot::B)];
         let rebuilt = rebuild(found, floor);
         let Some(snapshot) = &rebuilt else {
@@ -177,8 +178,12 @@ impl<'b, B: Board> Boot<'b, B> {
         snapshot: &Snapshot,
         no_trials: bool,
     ) -> Option<(Verified, Role, Against)> {
+        let crashed = self
+            .handover
+            .crashes(snapshot.active, self.product.crash_loop);
         let mut against = Against {
             trials: no_trials,
+            crashed: crashed && !no_trials,
             ..Against::default()
         };
         self.rules.revoked = snapshot.revoked;
@@ -224,18 +229,20 @@ impl<'b, B: Board> Boot<'b, B> {
         self.keep_handover();
     }
 
-    fn hand_over(&mut self, image: &Verified, role: Role, snapshot: &Snapshot) {
+    /// Whether another image ran last.
+    fn hand_over(&mut self, image: &Verified, role: Role) -> bool {
         self.handover.running = Some(image.slot());
         self.handover.standing = match role {
             Role::Trial(_) | Role::LastResort => Standing::Trial,
             Role::Active | Role::Other => Standing::Confirmed,
         };
-        (self.handover.attempts, self.handover.power) = match image.slot().of(&snapshot.slots) {
-            SlotState::Trial(_, budget) => (budget.attempts, budget.power),
-            _ => (0, 0),
-        };
+        let is_another = self.handover.digest != image.digest();
+        if is_another {
+            self.handover.abnormal = 0;
+        }
         self.handover.digest = image.digest();
         self.keep_handover();
+        is_another
     }
 
     fn keep_handover(&mut self) {

@@ -22,28 +22,28 @@ pub struct Terms<'a> {
 }
 
 impl<'a> Terms<'a> {
-    /// The factory's: no floor but the factory's, and nobody knows the data schema.
+    /// The factory's: no floor but the factory's and that of the fuses (0 without), and nobody knows the
+    /// data schema.
     #[must_use]
-    pub const fn of_the_factory(layout: &'a Layout, bootloader: Version) -> Self {
+    pub fn of_the_factory(layout: &'a Layout, bootloader: Version, fused_floor: u32) -> Self {
         Self {
             layout,
             bootloader,
-            floor: layout.factory_floor,
+            floor: layout.factory_floor.max(fused_floor),
             schema: None,
         }
     }
 
-    /// With floor and schema as the journal has them, but no lower floor than the factory's.
+    /// The same, with floor and schema as the journal has them, but no lower floor.
     #[must_use]
-    pub fn new(layout: &'a Layout, bootloader: Version, snapshot: &Snapshot) -> Self {
-        let mut terms = Self::of_the_factory(layout, bootloader);
-        terms.go_by(snapshot);
-        terms
+    pub fn with(mut self, snapshot: &Snapshot) -> Self {
+        self.go_by(snapshot);
+        self
     }
 
-    /// The same, with floor and schema as the journal has them.
+    /// Takes floor and schema as the journal has them, but no lower floor.
     pub fn go_by(&mut self, snapshot: &Snapshot) {
-        self.floor = snapshot.floor.max(self.layout.factory_floor);
+        self.floor = self.floor.max(snapshot.floor);
         self.schema = Some(snapshot.schema);
     }
 
@@ -103,7 +103,9 @@ impl<'a> Terms<'a> {
         if image.digest() == present.digest {
             return Err(Refusal::AlreadyRunning);
         }
-        if snapshot.rejection(image.digest()).is_some() {
+        if let Some(rejection) = snapshot.rejection(image.digest())
+            && !rejection.is_forgiven()
+        {
             return Err(Refusal::RejectedBefore);
         }
         if manifest.sequence() <= present.sequence {

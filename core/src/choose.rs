@@ -2,19 +2,20 @@
 
 use crate::layout::Slot;
 use crate::reset::ResetReason;
-use crate::state::{Budget, Image, Origin, POWER_BUDGET, Reason, SlotState, Snapshot};
-use crate::transition::{Charge, boot_trial, reject, trial_broken};
+use crate::state::{Budget, Image, Origin, Reason, SlotState, Snapshot};
+use crate::transition::{Charge, boot_trial, give_up, trial_broken};
 use crate::verify::Verified;
 
 /// As what an image would boot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[repr(u8)]
 pub enum Role {
     /// On trial; its start is recorded with this charge before the jump.
     Trial(Charge),
     /// The confirmed image that boots.
     Active,
-    /// The other confirmed image, because the active one did not verify.
+    /// The other confirmed image, because the active one did not verify, or crashes again and again.
     Other,
     /// A trial whose budget is used up, because nothing else verified. Nothing is recorded.
     LastResort,
@@ -36,8 +37,10 @@ pub struct Candidate {
 pub struct Against {
     /// The slots that failed verification.
     pub failed: [bool; 2],
-    /// Trials cannot be recorded: then they do not happen.
+    /// Nothing can be recorded: then no trial happens, and no image is rejected.
     pub trials: bool,
+    /// The active image was reset abnormally as often as the product bears, and that can be recorded.
+    pub crashed: bool,
 }
 
 impl Against {
@@ -52,7 +55,7 @@ impl Against {
 /// The image to verify next, or `None` if nothing is left.
 ///
 /// A trial whose budget for this reset is not used up, else the active slot, else the other confirmed
-/// one, else the trial after all.
+/// one, else the trial after all. The other confirmed one comes before an active one that crashes.
 #[must_use]
 pub fn choose(snapshot: &Snapshot, reset: ResetReason, against: Against) -> Option<Candidate> {
     let charge = reset.charge();
@@ -66,6 +69,7 @@ pub fn choose(snapshot: &Snapshot, reset: ResetReason, against: Against) -> Opti
         {
             (beside, Role::Trial(charge))
         }
+        SlotState::Confirmed(_) if against.crashed && !beside_failed => (beside, Role::Other),
         _ if !active_failed => (active, Role::Active),
         _ if beside_failed => return None,
         SlotState::Confirmed(_) => (beside, Role::Other),
@@ -78,8 +82,9 @@ pub fn choose(snapshot: &Snapshot, reset: ResetReason, against: Against) -> Opti
 
 /// The state to write before the jump into `chosen`, which has verified; `None` if nothing changes.
 ///
-/// A trial that failed verification is forgotten, one whose budget is used up is rejected (the image
-/// that runs instead has verified), one that is started is charged.
+/// A trial that failed verification is forgotten, one whose budget is used up is rejected, one that is
+/// started is charged; an active image that crashes is rejected. Where one is rejected, the image that runs
+/// instead has verified.
 #[must_use]
 pub fn settle(snapshot: &Snapshot, against: Against, chosen: Candidate) -> Option<Snapshot> {
     let mut state = *snapshot;
@@ -89,23 +94,25 @@ pub fn settle(snapshot: &Snapshot, against: Against, chosen: Candidate) -> Optio
 /// The same where the state lies; whether anything changed.
 #[inline(never)] // in the bootloader's loop it takes 80 bytes more
 pub fn settle_in_place(state: &mut Snapshot, against: Against, chosen: Role) -> bool {
-    let slot = state.active.other();
-    let SlotState::Trial(_, budget) = slot.of(&state.slots) else {
-        return false;
-    };
-    let change = match chosen {
-        _ if *slot.of(&against.failed) => trial_broken(state, slot),
-        Role::Trial(charge) => boot_trial(state, slot, charge),
-        Role::Active | Role::Other if !against.trials => {
+    let beside = state.active.other();
+    let (rejected, reason) = match (beside.of(&state.slots), chosen) {
+        (SlotState::Trial(..), _) if *beside.of(&against.failed) => {
+            return trial_broken(state, beside).is_ok();
+        }
+        (_, Role::Trial(charge)) => return boot_trial(state, beside, charge).is_ok(),
+        (_, Role::LastResort) => return false,
+        (SlotState::Trial(_, budget), _) if !against.trials => {
             let reason = match budget.attempts {
                 0 => Reason::AttemptsUsedUp,
                 _ => Reason::PowerBudgetUsedUp,
             };
-            reject(state, slot, reason, true)
+            (beside, reason)
         }
+        (_, Role::Other) if against.crashed => (state.active, Reason::CrashLoop),
         _ => return false,
     };
-    change.is_ok()
+    give_up(state, rejected, reason.code());
+    true
 }
 
 /// What is known of an acceptable image when the journal is lost.
@@ -158,11 +165,7 @@ fn state_of(slot: Slot, confirmed: &Found, newer: Option<&Found>, floor: u32) ->
     let mut snapshot = Snapshot::with_confirmed(slot, confirmed.image, floor);
     snapshot.schema = confirmed.schema;
     if let Some(newer) = newer {
-        let budget = Budget {
-            attempts: newer.attempts,
-            power: POWER_BUDGET,
-            booted: false,
-        };
+        let budget = Budget::new(newer.attempts);
         *snapshot.slot_mut(slot.other()) = SlotState::Trial(newer.image, budget);
     }
     snapshot

@@ -13,15 +13,14 @@ use crate::wire;
 /// Length in bytes.
 pub const HANDOVER_LEN: usize = 128;
 
-const MAGIC: [u8; 4] = *b"BSH1";
+const MAGIC: [u8; 4] = *b"BSH2";
 
 /// Where the fields lie. The order cannot change; numbers are little-endian.
 mod field {
     pub(super) const MAGIC: usize = 0; // 4
     pub(super) const RUNNING: usize = 4; // 1: slot
     pub(super) const STANDING: usize = 5; // 1
-    pub(super) const ATTEMPTS: usize = 6; // 1
-    pub(super) const POWER: usize = 7; // 1
+    // unused: 2
     pub(super) const DIGEST: usize = 8; // 32
     pub(super) const RESET: usize = 40; // 1
     pub(super) const JOURNAL: usize = 41; // 1
@@ -35,7 +34,7 @@ mod field {
     pub(super) const RESETS: usize = 56; // 4
     pub(super) const LAST_WORDS: usize = 60; // 4
     pub(super) const BARKED: usize = 64; // 1
-    pub(super) const ZERO: usize = 65; // 59
+    // unused: 59
     pub(super) const CRC: usize = 124; // 4
 }
 
@@ -73,15 +72,11 @@ pub enum JournalHealth {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Handover {
-    /// The slot that was started.
+    /// The slot that was started; until then, in the bootloader, the one that ran before the reset.
     pub running: Option<Slot>,
     /// How its image stands.
     pub standing: Standing,
-    /// Of a trial: the starts that are left.
-    pub attempts: u8,
-    /// Of a trial: the starts after a loss of power that are left.
-    pub power: u8,
-    /// Of its manifest.
+    /// Of its manifest; until then, of the one that ran before the reset.
     pub digest: Digest,
     /// Why the processor started.
     pub reset: ResetReason,
@@ -96,7 +91,7 @@ pub struct Handover {
     pub note: Option<Slot>,
     /// Kept across resets: how many abnormal resets in a row found that note.
     pub note_resets: u8,
-    /// Kept across resets: abnormal resets of the confirmed image; a soak period clears them.
+    /// Kept across resets: abnormal resets of the confirmed image, since it runs. A soak period clears them.
     pub abnormal: u16,
     /// Kept across resets: how many there were since the power came.
     pub resets: u32,
@@ -120,8 +115,6 @@ impl Handover {
         wire::put(&mut bytes, field::MAGIC, &MAGIC);
         wire::put(&mut bytes, field::RUNNING, &[slot_code(self.running)]);
         wire::put(&mut bytes, field::STANDING, &[self.standing as u8]);
-        wire::put(&mut bytes, field::ATTEMPTS, &[self.attempts]);
-        wire::put(&mut bytes, field::POWER, &[self.power]);
         wire::put(&mut bytes, field::DIGEST, &self.digest.0);
         wire::put(&mut bytes, field::RESET, &[self.reset as u8]);
         wire::put(&mut bytes, field::JOURNAL, &[self.journal as u8]);
@@ -159,8 +152,6 @@ impl Handover {
                 2 => Standing::Confirmed,
                 _ => return None,
             },
-            attempts: wire::byte(bytes, field::ATTEMPTS),
-            power: wire::byte(bytes, field::POWER),
             digest: Digest(wire::bytes(bytes, field::DIGEST)),
             reset: ResetReason::from_code(wire::byte(bytes, field::RESET))?,
             journal: match wire::byte(bytes, field::JOURNAL) {
@@ -201,12 +192,14 @@ impl Handover {
         }
     }
 
-    /// What the next boot starts from: what is kept across resets, with this reset counted, and the
-    /// messages to the next boot taken out.
+    /// What the next boot starts from: what is kept across resets, which image ran last, this reset counted,
+    /// and the messages to the next boot taken out.
     #[must_use]
     pub fn after_reset(last: Option<Self>, reset: ResetReason) -> Self {
         let last = last.unwrap_or_default();
         let mut next = Self {
+            running: last.running,
+            digest: last.digest,
             reset,
             abnormal: last.abnormal,
             resets: last.resets.saturating_add(1),
@@ -225,20 +218,25 @@ impl Handover {
         next
     }
 
-    /// The slot whose verification ended in an abnormal reset twice in a row: that is a failure too.
+    /// Whether the confirmed image in `active` was reset abnormally `most` times or more, without a soak
+    /// period in between. 0: no number is too many.
     #[must_use]
-    pub const fn failed_by_reset(&self) -> Option<Slot> {
-        match self.note {
-            Some(slot) if self.note_resets >= 2 => Some(slot),
-            _ => None,
+    pub fn crashes(&self, active: Slot, most: u16) -> bool {
+        most > 0 && self.abnormal >= most && self.running == Some(active)
+    }
+
+    /// The slot whose verification ended in an abnormal reset twice in a row: that is a failure too. It counts
+    /// once, and the note of it is taken out: where nothing else verifies, this is tried again.
+    pub fn take_failed_by_reset(&mut self) -> Option<Slot> {
+        match self.note_resets {
+            0 | 1 => None,
+            _ => self.note.take(),
         }
     }
 }
 
 fn is_whole(bytes: &[u8; HANDOVER_LEN]) -> bool {
-    wire::bytes(bytes, field::MAGIC) == MAGIC
-        && wire::all_zero(bytes, field::ZERO..field::CRC)
-        && wire::word(bytes, field::CRC) == crc_of(bytes)
+    wire::bytes(bytes, field::MAGIC) == MAGIC && wire::word(bytes, field::CRC) == crc_of(bytes)
 }
 
 fn seal(bytes: &mut [u8; HANDOVER_LEN]) {

@@ -8,37 +8,19 @@
 //! The padding is the same in file and slot: a signature that is added moves no byte behind it.
 
 use crate::digest::Digest;
-use crate::keys::{Key, KeyId, KeyRing, Revoked};
+use crate::keys::{Key, KeyRing, Revoked};
 use crate::layout::HEADER_LEN;
 use crate::manifest::{MANIFEST_LEN, Manifest, SIGNING_DOMAIN};
 use crate::refusal::Refusal;
+use crate::signatures::{self, TABLE_LEN, Table, find};
 use crate::wire;
 
-/// The most signatures that a header carries.
-pub const MAX_SIGNATURES: usize = 8;
+pub use crate::signatures::{MAX_SIGNATURES, SIGNATURE_LEN, Signature};
 
-/// Length of a signature (RFC 8032), in bytes.
-pub const SIGNATURE_LEN: usize = 64;
+/// The table lies behind the manifest.
+type Signatures<'h> = Table<'h, MANIFEST_LEN, HEADER_LEN>;
 
-mod field {
-    use super::{MANIFEST_LEN, MAX_SIGNATURES, SIGNATURE_LEN};
-    pub(super) const COUNT: usize = MANIFEST_LEN; // 1
-    pub(super) const COUNT_PADDING: usize = COUNT + 1; // 3
-    pub(super) const SIGNATURES: usize = COUNT + 4; // 8 × 68
-    pub(super) const SIGNATURE_STRIDE: usize = size_of::<u32>() + SIGNATURE_LEN;
-    pub(super) const PADDING: usize = SIGNATURES + MAX_SIGNATURES * SIGNATURE_STRIDE;
-}
-
-const _: () = assert!(field::PADDING <= HEADER_LEN);
-
-/// One signature, and whose it claims to be.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Signature {
-    /// Whose it claims to be.
-    pub key: KeyId,
-    /// Ed25519 (RFC 8032) over [`SIGNING_DOMAIN`] and the manifest.
-    pub bytes: [u8; SIGNATURE_LEN],
-}
+const _: () = assert!(MANIFEST_LEN + TABLE_LEN <= HEADER_LEN);
 
 /// A header whose format is sound; nobody vouches for it yet.
 #[derive(Clone, Copy)]
@@ -57,24 +39,8 @@ impl<'h> Header<'h> {
             bytes,
             manifest: Manifest::new_checked(&wire::bytes(bytes, 0))?,
         };
-        header.check()?;
+        header.table().check()?;
         Ok(header)
-    }
-
-    fn check(&self) -> Result<(), Refusal> {
-        let count = self.count();
-        if count > MAX_SIGNATURES || !self.entries().is_sorted_by(|a, b| key_of(a) < key_of(b)) {
-            return Err(Refusal::SignaturesOutOfOrder);
-        }
-        let unused = count
-            .saturating_mul(field::SIGNATURE_STRIDE)
-            .saturating_add(field::SIGNATURES);
-        if !wire::all_zero(self.bytes, field::COUNT_PADDING..field::SIGNATURES)
-            || !wire::all_zero(self.bytes, unused..HEADER_LEN)
-        {
-            return Err(Refusal::NonZeroPadding);
-        }
-        Ok(())
     }
 
     /// The manifest.
@@ -91,7 +57,7 @@ impl<'h> Header<'h> {
 
     /// The signatures, in ascending order of key.
     pub fn signatures(&self) -> impl Iterator<Item = Signature> + '_ {
-        self.entries().iter().map(signature_of)
+        self.table().signatures()
     }
 
     /// Asks whether enough keys of `ring`, those in `revoked` left out, have signed.
@@ -119,54 +85,15 @@ impl<'h> Header<'h> {
         ring: &KeyRing<'_>,
         revoked: Revoked,
     ) -> Result<(), Refusal> {
-        let mut release_open = ring.release_threshold.max(1);
-        let mut root_open = match self.manifest.revokes_any() {
-            true => ring.root_threshold.max(1),
-            false => 0,
-        };
-        for entry in self.entries() {
-            let Some((place, key)) = find(ring, key_of(entry)) else {
-                continue;
-            };
-            let counts_for_release = key.roles.release && release_open > 0;
-            let counts_for_root = key.roles.root && root_open > 0;
-            if revoked.contains(place) || !(counts_for_release || counts_for_root) {
-                continue;
-            }
-            if !is_signed_by(&self.manifest, key, &signature_of(entry)) {
-                return Err(Refusal::BadSignature);
-            }
-            release_open = release_open.wrapping_sub(counts_for_release.into());
-            root_open = root_open.wrapping_sub(counts_for_root.into());
-        }
-        if release_open > 0 {
-            return Err(Refusal::TooFewReleaseSignatures);
-        }
-        if root_open > 0 {
-            return Err(Refusal::TooFewRootSignatures);
-        }
-        Ok(())
+        let revokes_any = self.manifest.revokes_any();
+        self.table()
+            .authenticate(ring, revoked, revokes_any, |key, signature| {
+                is_signed_by(&self.manifest, key, signature)
+            })
     }
 
-    fn count(&self) -> usize {
-        wire::byte(self.bytes, field::COUNT).into()
-    }
-
-    fn entries(&self) -> &'h [[u8; field::SIGNATURE_STRIDE]] {
-        let places = self.bytes.get(field::SIGNATURES..field::PADDING);
-        let (entries, _) = places.unwrap_or_default().as_chunks();
-        entries.get(..self.count()).unwrap_or_default()
-    }
-}
-
-fn key_of(entry: &[u8; field::SIGNATURE_STRIDE]) -> KeyId {
-    KeyId(wire::word(entry, 0))
-}
-
-fn signature_of(entry: &[u8; field::SIGNATURE_STRIDE]) -> Signature {
-    Signature {
-        key: key_of(entry),
-        bytes: wire::bytes(entry, size_of::<u32>()),
+    const fn table(&self) -> Signatures<'h> {
+        Table(self.bytes)
     }
 }
 
@@ -232,16 +159,8 @@ pub fn authenticate_for_install<'h>(
 
 /// Whether `key` made this signature over `manifest`.
 #[must_use]
-#[inline(never)] // in a caller's loop, the curve arithmetic takes 300 bytes more
 pub fn is_signed_by(manifest: &Manifest, key: &Key, signature: &Signature) -> bool {
-    let key = ed25519_compact::PublicKey::new(key.public);
-    let signature = ed25519_compact::Signature::new(signature.bytes);
-    let Ok(mut verifying) = key.verify_incremental(&signature) else {
-        return false;
-    };
-    verifying.absorb(SIGNING_DOMAIN.as_slice());
-    verifying.absorb(manifest.as_bytes().as_slice());
-    verifying.verify().is_ok()
+    signatures::is_signed_by(SIGNING_DOMAIN, manifest.as_bytes(), key, signature)
 }
 
 /// The header with these signatures, which are put in order.
@@ -252,28 +171,10 @@ pub fn assemble(
     manifest: &Manifest,
     signatures: &mut [Signature],
 ) -> Result<[u8; HEADER_LEN], Refusal> {
-    signatures.sort_unstable_by_key(|signature| signature.key);
-    if signatures.len() > MAX_SIGNATURES || !signatures.is_sorted_by(|a, b| a.key < b.key) {
-        return Err(Refusal::SignaturesOutOfOrder);
-    }
     let mut bytes = [0; HEADER_LEN];
     wire::put(&mut bytes, 0, manifest.as_bytes());
-    wire::put(&mut bytes, field::COUNT, &[signatures.len() as u8]);
-    let places = (field::SIGNATURES..field::PADDING).step_by(field::SIGNATURE_STRIDE);
-    for (at, signature) in places.zip(signatures) {
-        wire::put(&mut bytes, at, &signature.key.0.to_le_bytes());
-        wire::put(
-            &mut bytes,
-            at.saturating_add(size_of::<u32>()),
-            &signature.bytes,
-        );
-    }
+    Signatures::put(&mut bytes, signatures)?;
     Ok(bytes)
-}
-
-fn find<'r>(ring: &KeyRing<'r>, id: KeyId) -> Option<(usize, &'r Key)> {
-    let mut keys = ring.keys.iter().enumerate();
-    keys.find(|(_, key)| key.id == id)
 }
 
 fn revocations(manifest: &Manifest, ring: &KeyRing<'_>) -> Revoked {

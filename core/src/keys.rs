@@ -35,7 +35,7 @@ impl core::fmt::Display for KeyId {
 /// What a key may sign.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Roles {
-    /// Every manifest.
+    /// Every manifest, and requests to units.
     pub release: bool,
     /// Manifests that revoke keys.
     pub root: bool,
@@ -57,7 +57,7 @@ pub struct Key {
 pub struct KeyRing<'a> {
     /// The keys; a key's place is its bit in [`Revoked`].
     pub keys: &'a [Key],
-    /// How many release keys must have signed a manifest, at least 1.
+    /// How many release keys must have signed a manifest or a request, at least 1.
     pub release_threshold: u8,
     /// How many root keys must have signed a manifest that revokes keys, at least 1.
     pub root_threshold: u8,

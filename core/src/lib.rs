@@ -26,6 +26,7 @@
 pub mod admit;
 pub mod choose;
 pub mod digest;
+pub mod fuses;
 pub mod handover;
 pub mod header;
 pub mod journal;
@@ -35,7 +36,9 @@ pub mod manifest;
 pub mod page;
 pub mod plan;
 pub mod refusal;
+pub mod request;
 pub mod reset;
+mod signatures;
 pub mod snapshot;
 pub mod state;
 pub mod transition;

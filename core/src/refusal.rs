@@ -33,7 +33,7 @@ refusals! {
     // What the bytes are.
     /// The first bytes are not those of a manifest.
     NotAManifest = 1,
-    /// A manifest or page of a format that this code does not know.
+    /// A manifest, page or request of a format that this code does not know.
     UnknownFormat = 2,
     /// Bytes that must be zero are not.
     NonZeroPadding = 3,
@@ -41,8 +41,13 @@ refusals! {
     FieldOutOfRange = 4,
     /// Signatures are too many, not in ascending order of key, or a key's are there twice.
     SignaturesOutOfOrder = 5,
-    /// The header's digest is not the one that was asked for.
+    /// The header's digest is not the one that was asked for, or a request names another image than the
+    /// running one.
     OtherImage = 6,
+    /// The bytes are not those of a request.
+    NotARequest = 7,
+    /// The request names another unit.
+    OtherUnit = 8,
 
     // Who signed it.
     /// A key of the ring is named beside a signature that it did not make.

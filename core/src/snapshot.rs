@@ -3,7 +3,7 @@
 use crate::digest::Digest;
 use crate::keys::Revoked;
 use crate::layout::Slot;
-use crate::state::{Budget, Image, Origin, Reason, Rejection, SlotState, Snapshot};
+use crate::state::{Budget, Image, Origin, ReasonCode, Rejection, SlotState, Snapshot};
 use crate::wire;
 
 /// Length in bytes: a multiple of every write size up to 64.
@@ -103,7 +103,7 @@ pub fn encode(snapshot: &Snapshot, sequence: u32, layout: Digest) -> Bytes {
             wire::put(
                 place,
                 field::rejection::REASON,
-                &rejection.reason.code().to_le_bytes(),
+                &rejection.reason.get().to_le_bytes(),
             );
         }
     }
@@ -163,11 +163,11 @@ pub fn decode(bytes: &Bytes) -> Option<Snapshot> {
     let (rejected, _) = rejected.as_chunks::<{ field::REJECTION_LEN }>();
     for (entry, place) in snapshot.rejected.iter_mut().zip(rejected) {
         let reason = wire::half(place, field::rejection::REASON);
-        if reason != 0 {
+        if let Some(reason) = ReasonCode::new(reason) {
             *entry = Some(Rejection {
                 digest: Digest(wire::bytes(place, field::rejection::DIGEST)),
                 sequence: wire::word(place, field::rejection::SEQUENCE),
-                reason: Reason::from_code(reason)?,
+                reason,
             });
         }
     }
@@ -186,7 +186,7 @@ fn encode_slot(slot: &SlotState, place: &mut [u8; field::SLOT_LEN]) {
         }
         SlotState::Confirmed(image) => (state::CONFIRMED, image),
         SlotState::Rejected(image, reason) => {
-            wire::put(place, field::slot::REASON, &reason.code().to_le_bytes());
+            wire::put(place, field::slot::REASON, &reason.get().to_le_bytes());
             (state::REJECTED, image)
         }
     };
@@ -219,7 +219,7 @@ fn decode_slot(place: &[u8; field::SLOT_LEN]) -> Option<SlotState> {
         state::RECEIVING => SlotState::Receiving(image),
         state::TRIAL => SlotState::Trial(image, budget),
         state::CONFIRMED => SlotState::Confirmed(image),
-        state::REJECTED => SlotState::Rejected(image, Reason::from_code(reason)?),
+        state::REJECTED => SlotState::Rejected(image, ReasonCode::new(reason)?),
         _ => return None,
     })
 }

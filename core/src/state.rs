@@ -12,6 +12,8 @@
 //! The active slot is always Confirmed: a state in which nothing is known to be good cannot be written
 //! down, and [`Snapshot::is_sound`] says so of bytes from elsewhere.
 
+use core::num::NonZeroU16;
+
 use crate::digest::Digest;
 use crate::keys::Revoked;
 use crate::layout::Slot;
@@ -40,25 +42,34 @@ pub enum Origin {
 /// Why an image was rejected. The numbers never change and are never reused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[repr(u8)] // with the numbers of the journal: then nothing is translated
 pub enum Reason {
     /// The trial was started as often as its manifest allows, and never confirmed.
-    AttemptsUsedUp,
+    AttemptsUsedUp = 1,
     /// The power failed during the trial more often than a trial may see.
-    PowerBudgetUsedUp,
+    PowerBudgetUsedUp = 2,
     /// A required health check failed; its number in the product's list, from 1.
-    CheckFailed(u8),
+    CheckFailed(u8) = 3,
     /// The trial's time was over before every required check had passed.
-    DeadlineOver,
+    DeadlineOver = 4,
     /// The application asked for it; the number is its own.
-    OnRequest(u8),
+    OnRequest(u8) = 5,
     /// It was confirmed, and then reset abnormally again and again.
-    CrashLoop,
+    CrashLoop = 6,
+    /// Somebody outside asked for it, in a signed request; the number is theirs.
+    OnOrder(u8) = 7,
+    /// Nothing spoke against it but that it never reached the update source that it came from. It may be
+    /// offered once more: the next time this stands as [`Self::CheckFailed`].
+    SourceUnreachable(u8) = 8,
+    /// On trial it was reset abnormally, and the product forgives no such reset; the number is that of the
+    /// [`crate::reset::ResetReason`].
+    Crashed(u8) = 9,
 }
 
 impl Reason {
-    /// The number that stands in the journal: kind in the high byte, detail in the low one.
+    /// How it stands in the journal.
     #[must_use]
-    pub const fn code(self) -> u16 {
+    pub const fn code(self) -> ReasonCode {
         let (kind, detail) = match self {
             Self::AttemptsUsedUp => (1, 0),
             Self::PowerBudgetUsedUp => (2, 0),
@@ -66,14 +77,20 @@ impl Reason {
             Self::DeadlineOver => (4, 0),
             Self::OnRequest(number) => (5, number),
             Self::CrashLoop => (6, 0),
+            Self::OnOrder(number) => (7, number),
+            Self::SourceUnreachable(number) => (8, number),
+            Self::Crashed(number) => (9, number),
         };
-        u16::from_le_bytes([detail, kind])
+        match ReasonCode::new(u16::from_le_bytes([detail, kind])) {
+            Some(code) => code,
+            None => ReasonCode(NonZeroU16::MIN), // no kind is 0
+        }
     }
 
-    /// The reason with this number.
+    /// The reason with this number, if this code knows it.
     #[must_use]
-    pub const fn from_code(code: u16) -> Option<Self> {
-        let [detail, kind] = code.to_le_bytes();
+    pub const fn from_code(code: ReasonCode) -> Option<Self> {
+        let [detail, kind] = code.get().to_le_bytes();
         let reason = match kind {
             1 => Self::AttemptsUsedUp,
             2 => Self::PowerBudgetUsedUp,
@@ -81,14 +98,52 @@ impl Reason {
             4 => Self::DeadlineOver,
             5 => Self::OnRequest(detail),
             6 => Self::CrashLoop,
+            7 => Self::OnOrder(detail),
+            8 => Self::SourceUnreachable(detail),
+            9 => Self::Crashed(detail),
             _ => return None,
         };
         // A detail that the kind does not have must be zero.
-        if reason.code() == code {
+        if reason.code().get() == code.get() {
             Some(reason)
         } else {
             None
         }
+    }
+}
+
+/// A [`Reason`] as it stands in the journal: kind in the high byte, detail in the low one, never 0. What a
+/// newer image wrote stays as it is, though older code cannot say what it means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct ReasonCode(NonZeroU16);
+
+impl ReasonCode {
+    /// The reason with this number, whatever it means; 0 is none.
+    #[must_use]
+    pub const fn new(code: u16) -> Option<Self> {
+        match NonZeroU16::new(code) {
+            Some(code) => Some(Self(code)),
+            None => None,
+        }
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> u16 {
+        self.0.get()
+    }
+
+    /// What it means, if this code knows it.
+    #[must_use]
+    pub const fn reason(self) -> Option<Reason> {
+        Reason::from_code(self)
+    }
+}
+
+impl PartialEq<Reason> for ReasonCode {
+    fn eq(&self, reason: &Reason) -> bool {
+        *self == reason.code()
     }
 }
 
@@ -127,6 +182,22 @@ pub struct Budget {
 }
 
 impl Budget {
+    /// That of a trial that was never started, with so many attempts.
+    #[must_use]
+    pub const fn new(attempts: u8) -> Self {
+        Self {
+            attempts,
+            power: POWER_BUDGET,
+            booted: false,
+        }
+    }
+
+    /// All starts that are left, after whatever reset.
+    #[must_use]
+    pub const fn starts_left(&self) -> u8 {
+        self.attempts.saturating_add(self.power)
+    }
+
     /// The starts that are left after a reset that is charged so.
     #[must_use]
     pub const fn left(&self, charge: Charge) -> u8 {
@@ -150,7 +221,7 @@ pub enum SlotState {
     /// Its application said that it is healthy.
     Confirmed(Image),
     /// It will not run again.
-    Rejected(Image, Reason),
+    Rejected(Image, ReasonCode),
 }
 
 impl SlotState {
@@ -183,7 +254,15 @@ pub struct Rejection {
     /// The manifest's.
     pub sequence: u32,
     /// Why.
-    pub reason: Reason,
+    pub reason: ReasonCode,
+}
+
+impl Rejection {
+    /// Whether the image may be offered again.
+    #[must_use]
+    pub const fn is_forgiven(&self) -> bool {
+        matches!(self.reason.reason(), Some(Reason::SourceUnreachable(_)))
+    }
 }
 
 /// All that the journal keeps.
@@ -197,7 +276,7 @@ pub struct Snapshot {
     pub floor: u32,
     /// The keys that count no more.
     pub revoked: Revoked,
-    /// The last rejected images, the newest first, without gaps.
+    /// The last rejected images, the newest first, the empty places behind them.
     pub rejected: [Option<Rejection>; REJECTED_LEN],
     /// The highest sequence among those that fell out of that list.
     pub forgotten: u32,
@@ -256,12 +335,12 @@ impl Snapshot {
     /// The same, with this image at the head of the list of rejected ones.
     #[must_use]
     pub fn remember_rejected(mut self, image: Image, reason: Reason) -> Self {
-        self.add_rejected(&image, reason);
+        self.add_rejected(&image, reason.code());
         self
     }
 
     /// Puts this image at the head of the list of rejected ones.
-    pub(crate) fn add_rejected(&mut self, image: &Image, reason: Reason) {
+    pub(crate) fn add_rejected(&mut self, image: &Image, reason: ReasonCode) {
         let mut carried = Some(Rejection {
             digest: image.digest,
             sequence: image.sequence,
@@ -281,11 +360,10 @@ impl Snapshot {
         }
     }
 
-    /// Whether the active slot is Confirmed and the list of rejected images has no gaps.
+    /// Whether the active slot is Confirmed.
     #[must_use]
     pub fn is_sound(&self) -> bool {
         matches!(self.slot(self.active), SlotState::Confirmed(_))
-            && self.rejected.is_sorted_by_key(Option::is_none)
     }
 }
 
@@ -333,11 +411,12 @@ mod tests {
     #[test]
     fn reasons_have_numbers_and_numbers_reasons() {
         for code in 0..=u16::MAX {
-            if let Some(reason) = Reason::from_code(code) {
-                assert_eq!(reason.code(), code);
+            if let Some(reason) = ReasonCode::new(code).and_then(ReasonCode::reason) {
+                assert_eq!(reason.code().get(), code);
             }
         }
-        assert_eq!(Reason::CheckFailed(7).code(), 0x0307);
+        assert_eq!(Reason::CheckFailed(7).code().get(), 0x0307);
+        assert_eq!(ReasonCode::new(0), None);
     }
 
     #[test]
@@ -346,7 +425,7 @@ mod tests {
         for state in [
             SlotState::Empty,
             SlotState::Receiving(image(2)),
-            SlotState::Rejected(image(2), Reason::CrashLoop),
+            SlotState::Rejected(image(2), Reason::CrashLoop.code()),
         ] {
             assert!(!snapshot.with_slot(Slot::A, state).is_sound());
             assert!(snapshot.with_slot(Slot::B, state).is_sound());

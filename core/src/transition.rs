@@ -7,7 +7,7 @@ use crate::keys::Revoked;
 use crate::layout::Slot;
 use crate::refusal::Refusal;
 pub use crate::state::Charge;
-use crate::state::{Budget, Image, POWER_BUDGET, Reason, SlotState, Snapshot};
+use crate::state::{Budget, Image, Reason, ReasonCode, SlotState, Snapshot};
 
 /// What happens to the state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,6 +60,13 @@ pub enum Event {
         /// Where it lies.
         slot: Slot,
     },
+    /// The application's data are in this schema now, all of them.
+    Migrate {
+        /// The slot that runs.
+        running: Slot,
+        /// The new schema.
+        schema: u16,
+    },
 }
 
 /// The state after `event`, or `None` if it is so already and nothing is written.
@@ -91,6 +98,7 @@ pub fn transition(before: &Snapshot, event: Event) -> Result<Option<Snapshot>, R
             other_is_acceptable,
         } => reject(&mut state, slot, reason, other_is_acceptable)?,
         Event::TrialBroken { slot } => trial_broken(&mut state, slot)?,
+        Event::Migrate { running, schema } => migrate(&mut state, running, schema)?,
     }
     Ok((state != *before).then_some(state))
 }
@@ -134,12 +142,7 @@ fn activate(state: &mut Snapshot, target: Slot, image: Image, attempts: u8) -> R
     let target = state.slot_mut(target);
     match *target {
         SlotState::Receiving(present) if present.digest == image.digest => {
-            let budget = Budget {
-                attempts,
-                power: POWER_BUDGET,
-                booted: false,
-            };
-            *target = SlotState::Trial(present, budget);
+            *target = SlotState::Trial(present, Budget::new(attempts));
             Ok(())
         }
         SlotState::Trial(present, Budget { booted: false, .. })
@@ -196,7 +199,22 @@ fn confirm(
     }
 }
 
-pub(crate) fn reject(
+/// On trial the data stay as they are: the image that it may be reverted to must be able to read them.
+fn migrate(state: &mut Snapshot, running: Slot, schema: u16) -> Result<(), Refusal> {
+    match state.slot(running) {
+        SlotState::Confirmed(_) if state.active == running => {
+            state.schema = schema;
+            Ok(())
+        }
+        SlotState::Trial(..) => Err(Refusal::TrialNotFinished),
+        SlotState::Rejected(..) => Err(Refusal::ResetFirst),
+        SlotState::Confirmed(_) | SlotState::Empty | SlotState::Receiving(_) => {
+            Err(Refusal::Impossible)
+        }
+    }
+}
+
+fn reject(
     state: &mut Snapshot,
     slot: Slot,
     reason: Reason,
@@ -206,9 +224,9 @@ pub(crate) fn reject(
     let other_is_confirmed = matches!(state.slot(other), SlotState::Confirmed(_));
     let is_active = state.active == slot;
     let place = state.slot_mut(slot);
-    let image = match *place {
-        SlotState::Trial(image, _) => image,
-        SlotState::Confirmed(image) if is_active => image,
+    match *place {
+        SlotState::Trial(..) => {}
+        SlotState::Confirmed(_) if is_active => {}
         SlotState::Rejected(..) => return Ok(()),
         SlotState::Confirmed(_) | SlotState::Empty | SlotState::Receiving(_) => {
             return Err(Refusal::Impossible);
@@ -217,8 +235,16 @@ pub(crate) fn reject(
     if !(other_is_acceptable && other_is_confirmed) {
         return Err(Refusal::NoAcceptableOther);
     }
-    *place = SlotState::Rejected(image, reason);
-    state.active = other;
-    state.add_rejected(&image, reason);
+    give_up(state, slot, reason.code());
     Ok(())
+}
+
+/// Rejects the image in `slot` for the other one, which verified and may boot.
+pub(crate) fn give_up(state: &mut Snapshot, slot: Slot, reason: ReasonCode) {
+    let place = state.slot_mut(slot);
+    if let Some(image) = place.image() {
+        *place = SlotState::Rejected(image, reason);
+        state.active = slot.other();
+        state.add_rejected(&image, reason);
+    }
 }

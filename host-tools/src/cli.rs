@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{key_new, key_show, publish, serve};
+use crate::commands::{key_new, key_show, publish, request_roll_back, request_show, serve};
 use crate::error::Error;
 use crate::{doctor, factory, image};
 
@@ -30,6 +30,9 @@ enum Command {
     /// Make what a new device is flashed with.
     #[command(subcommand)]
     Factory(factory::Command),
+    /// Make and show signed requests to units.
+    #[command(subcommand)]
+    Request(Request),
     Publish(publish::Arguments),
     Serve(serve::Arguments),
     Doctor(doctor::Arguments),
@@ -39,6 +42,12 @@ enum Command {
 enum Key {
     New(key_new::Arguments),
     Show(key_show::Arguments),
+}
+
+#[derive(Subcommand)]
+enum Request {
+    RollBack(request_roll_back::Arguments),
+    Show(request_show::Arguments),
 }
 
 /// Runs the command of this process's arguments.
@@ -59,6 +68,8 @@ fn run(command: &Command) -> Result<(), Error> {
         Command::Key(Key::Show(arguments)) => key_show::run(arguments),
         Command::Image(command) => image::run(command),
         Command::Factory(command) => factory::run(command),
+        Command::Request(Request::RollBack(arguments)) => request_roll_back::run(arguments),
+        Command::Request(Request::Show(arguments)) => request_show::run(arguments),
         Command::Publish(arguments) => publish::run(arguments),
         Command::Serve(arguments) => serve::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),

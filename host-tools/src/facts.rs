@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::path::Path;
 
 use bistable_core::keys::{Key, KeyId, KeyRing};
-use bistable_core::state::Reason;
+use bistable_core::reset::ResetReason;
+use bistable_core::state::{Reason, ReasonCode};
 use bistable_core::verify::Entry;
 use bistable_core::version::Version;
 use bistable_layout::product::Flash;
@@ -104,22 +105,42 @@ impl Facts {
 
     /// A reason in words, with the names of the health checks.
     #[must_use]
-    pub fn reason_text(&self, reason: Reason) -> String {
+    pub fn reason_text(&self, code: ReasonCode) -> String {
+        let Some(reason) = code.reason() else {
+            return format!(
+                "reason {:#06x}, which is newer than these tools",
+                code.get()
+            );
+        };
         match reason {
             Reason::AttemptsUsedUp => "attempts used up, never confirmed".into(),
             Reason::PowerBudgetUsedUp => "power failed too often during the trial".into(),
-            Reason::CheckFailed(number) => {
-                let name = usize::from(number)
-                    .checked_sub(1)
-                    .and_then(|place| self.product.checks.get(place));
-                match name {
-                    Some(name) => format!("health check {number} `{name}` failed"),
-                    None => format!("health check {number} failed, which the layout does not name"),
-                }
-            }
+            Reason::CheckFailed(number) => format!("{} failed", self.check_text(number)),
             Reason::DeadlineOver => "deadline over before every check had passed".into(),
             Reason::OnRequest(number) => format!("application asked for it, its reason {number}"),
             Reason::CrashLoop => "crash loop after confirmation".into(),
+            Reason::OnOrder(number) => {
+                format!("asked for by a signed request, its reason {number}")
+            }
+            Reason::SourceUnreachable(number) => format!(
+                "{} never passed, and nothing else spoke against it; may be offered once more",
+                self.check_text(number)
+            ),
+            Reason::Crashed(number) => match ResetReason::from_code(number) {
+                Some(reset) => {
+                    format!("reset on trial ({reset:?}), which the product does not forgive")
+                }
+                None => format!("reset on trial, for reason {number}"),
+            },
+        }
+    }
+
+    /// A health check by its number, with its name.
+    fn check_text(&self, number: u8) -> String {
+        let place = usize::from(number).checked_sub(1);
+        match place.and_then(|place| self.product.checks.get(place)) {
+            Some(name) => format!("health check {number} `{name}`"),
+            None => format!("health check {number}, which the layout does not name,"),
         }
     }
 }

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use bistable_core::header::{SIGNATURE_LEN, Signature};
 use bistable_core::keys::KeyId;
-use bistable_core::manifest::{Manifest, SIGNING_DOMAIN};
+use bistable_core::manifest::{self, Manifest};
+use bistable_core::request::{self, Message};
 use ed25519_compact::{KeyPair, PublicKey};
 
 use crate::{Error, atomic};
@@ -64,8 +65,17 @@ impl SigningKey {
     /// Signs a manifest. The same manifest always gets the same signature.
     #[must_use]
     pub fn sign(&self, manifest: &Manifest) -> Signature {
-        let message = [SIGNING_DOMAIN.as_slice(), manifest.as_bytes()].concat();
-        let bytes: [u8; SIGNATURE_LEN] = *self.0.sk.sign(message, None);
+        self.sign_in(manifest::SIGNING_DOMAIN, manifest.as_bytes())
+    }
+
+    /// Signs a request. The same request always gets the same signature.
+    #[must_use]
+    pub fn sign_request(&self, message: &Message) -> Signature {
+        self.sign_in(request::SIGNING_DOMAIN, message.as_bytes())
+    }
+
+    fn sign_in(&self, domain: &[u8], message: &[u8]) -> Signature {
+        let bytes: [u8; SIGNATURE_LEN] = *self.0.sk.sign([domain, message].concat(), None);
         Signature {
             key: self.id(),
             bytes,

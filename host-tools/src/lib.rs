@@ -3,12 +3,13 @@
 //! | file | idea |
 //! | --- | --- |
 //! | [`cli`] | the command line: which command there is |
-//! | [`commands`] | key, publish and serve, one file each |
+//! | [`commands`] | key, request, publish and serve, one file each |
 //! | [`error`] | the one line that a failed command prints |
 //! | [`keys`] | private keys in files |
 //! | [`facts`] | a product's layout and key ring, as the device's own functions take them |
 //! | [`image`] | `image build`, `sign`, `inspect`, `verify` |
 //! | [`factory`] | `factory build`: the flash file of a new device |
+//! | [`request`] | what a request asks, who signed it, and whether a unit would obey |
 //! | [`doctor`] | `doctor`: what would boot from a flash file, and why |
 //! | [`memory_flash`] | a flash in memory that refuses what flash refuses |
 //! | [`store`], [`serve`], [`reports`] | images and reports of a fleet, in a directory and over HTTP |
@@ -26,6 +27,7 @@ pub mod image;
 pub mod keys;
 pub mod memory_flash;
 pub mod reports;
+pub mod request;
 pub mod serve;
 pub mod store;
 

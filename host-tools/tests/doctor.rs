@@ -220,7 +220,7 @@ fn a_rejected_image_has_its_reason_in_words() {
     let device = Device::new();
     let reason = Reason::CheckFailed(2);
     let image = device.image(2);
-    let device = device.with_second(SlotState::Rejected(image, reason), |snapshot| {
+    let device = device.with_second(SlotState::Rejected(image, reason.code()), |snapshot| {
         snapshot.remember_rejected(image, reason)
     });
     let said = device.says("power-on");

@@ -5,7 +5,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use emulated_flash::{
-    Counters, EmulatedFlash, FLASH_SIZE, MEMORY_SIZE, Memory, SectorCounters, Trigger, TriggerState,
+    Counters, EmulatedFlash, FLASH_SIZE, MEMORY_SIZE, Memory, SectorCounters, Trigger,
+    TriggerState, blown_fuses,
 };
 
 use crate::Error;
@@ -108,6 +109,11 @@ impl FlashFile {
     /// What was done to some sectors since the flash was made.
     pub fn sector_counters(&self, sectors: Range<u32>) -> SectorCounters {
         SectorCounters::read(self.flash.memory(), sectors)
+    }
+
+    /// How many of the board's fuses are blown: the floor that they hold.
+    pub fn blown_fuses(&self) -> u32 {
+        blown_fuses(self.flash.memory())
     }
 
     /// Arms `trigger` in place of whichever was armed, also while a machine runs.

@@ -1,6 +1,7 @@
 //! A board in memory: what the bootloader would see, and what it did.
 
 use bistable_bootloader::{Board, Ready, prepare};
+use bistable_core::fuses::{Fuses, NotRaised};
 use bistable_core::handover::{HANDOVER_LEN, Handover};
 use bistable_core::journal::{Journal, Opened};
 use bistable_core::layout::Slot;
@@ -29,6 +30,32 @@ impl Watchdog for Fed {
     }
 }
 
+/// Fuses that hold any floor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct MemoryFuses {
+    /// What they hold.
+    pub floor: u32,
+    /// How often they were raised.
+    pub raised: u32,
+    /// Whether they cannot be raised any more.
+    pub used_up: bool,
+}
+
+impl Fuses for MemoryFuses {
+    fn floor(&mut self) -> u32 {
+        self.floor
+    }
+
+    fn raise(&mut self, floor: u32) -> Result<(), NotRaised> {
+        if self.used_up {
+            return Err(NotRaised);
+        }
+        self.raised += 1;
+        self.floor = self.floor.max(floor);
+        Ok(())
+    }
+}
+
 /// A board with nothing on its flash.
 #[derive(Clone, Debug)]
 pub struct Bench {
@@ -38,6 +65,8 @@ pub struct Bench {
     pub slots: SlotFlash,
     /// The watchdog.
     pub watchdog: Fed,
+    /// The fuses.
+    pub fuses: MemoryFuses,
     /// RAM that survives a reset.
     pub retained: [u8; HANDOVER_LEN],
     /// What the next reset's reason will be; `None` if the chip does not know.
@@ -60,6 +89,7 @@ impl Bench {
             journal: Flash::new(3),
             slots: Flash::new(32),
             watchdog: Fed::default(),
+            fuses: MemoryFuses::default(),
             retained: [0; HANDOVER_LEN],
             reset: Some(ResetReason::PowerOn),
             stored: Vec::new(),
@@ -148,9 +178,13 @@ impl Board for Bench {
         self.stored.extend(Handover::decode(block));
     }
 
+    fn fused_floor(&mut self) -> u32 {
+        self.fuses.floor
+    }
+
     fn recover(&mut self) {}
 
-    fn jump(self, _: Verified) -> ! {
+    fn jump(self, _: Verified, _: bool) -> ! {
         panic!("tests look at what would be jumped to");
     }
 }

@@ -4,6 +4,7 @@
 //! [`Flash`] alone never goes back to what a sector was before its erase was cut. [`Fickle`] does: at each
 //! boot such a sector reads as it was, as erased, or as something between, until it is erased.
 
+use bistable_bootloader::Ready;
 use bistable_core::handover::{HANDOVER_LEN, Handover, Standing};
 use bistable_core::journal::{Journal, Opened};
 use bistable_core::layout::{HEADER_LEN, Layout, Slot, SlotLayout};
@@ -13,11 +14,11 @@ use bistable_core::state::{Origin, SlotState, Snapshot};
 use bistable_core::transition::{Event, transition};
 use bistable_core::verify::{Entry, Rules, Verified, verify};
 use bistable_core::{admit::Terms, refusal::Refusal};
-use bistable_updater::health::{Check, Need};
+use bistable_updater::health::{Check, Policy};
 use bistable_updater::{Installation, Platform, Product, Updater};
 use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
 
-use crate::board::{Fed, JournalFlash};
+use crate::board::{Bench, Fed, JournalFlash, MemoryFuses};
 use crate::fixtures::{BOOTLOADER, RAM, fields, image_of, layout, product, program_for, ring};
 use crate::flash::{Error, Extent, Fault, Flash};
 use crate::images::Built;
@@ -31,19 +32,29 @@ pub type DeviceUpdater<'d, const W: usize, const E: usize> = Updater<Hardware<'d
 
 /// The application's health checks.
 pub static CHECKS: [Check; 3] = [
-    Check {
-        name: "self-test",
-        need: Need::Required,
-    },
-    Check {
-        name: "update-source",
-        need: Need::RequiredIfFromNetwork,
-    },
-    Check {
-        name: "humidity",
-        need: Need::Advisory,
-    },
+    Check::required("self-test"),
+    Check::update_source("update-source"),
+    Check::required("humidity").advisory(),
 ];
+
+/// What the application asks of itself: no soak on trial.
+pub const POLICY: Policy = Policy {
+    checks: &CHECKS,
+    trial_soak_seconds: 0,
+    soak_seconds: 60,
+    forgives_resets: true,
+};
+
+/// The facts that an updater on this layout is given.
+#[must_use]
+pub fn application(layout: &'static Layout) -> Product {
+    Product {
+        layout,
+        ring: product().ring,
+        entry: product().entry,
+        policy: POLICY,
+    }
+}
 
 /// The test product's layout with other sizes: two slots of `slot_size` bytes, the payload 4 KiB behind
 /// a slot's start.
@@ -227,6 +238,12 @@ pub struct Device<const W: usize, const E: usize> {
     pub slots: Fickle<W, E>,
     /// The watchdog.
     pub watchdog: Fed,
+    /// The fuses.
+    pub fuses: MemoryFuses,
+    /// The supply in millivolts, if it can be measured.
+    pub supply: Option<u16>,
+    /// Bytes of the stack that were never used, if it is known.
+    pub free_stack: Option<u32>,
     /// RAM that survives a reset.
     pub retained: [u8; HANDOVER_LEN],
     /// Milliseconds since this boot.
@@ -247,6 +264,9 @@ impl<const W: usize, const E: usize> Device<W, E> {
             journal: Flash::new(3),
             slots: Fickle::new(2 * layout.slot_size as usize / E),
             watchdog: Fed::default(),
+            fuses: MemoryFuses::default(),
+            supply: None,
+            free_stack: None,
             retained: [0; HANDOVER_LEN],
             now: 0,
             resets: 0,
@@ -341,12 +361,7 @@ impl<const W: usize, const E: usize> Device<W, E> {
     /// The facts that the updater is given.
     #[must_use]
     pub fn product(&self) -> Product {
-        Product {
-            layout: self.layout,
-            ring: product().ring,
-            entry: product().entry,
-            checks: &CHECKS,
-        }
+        application(self.layout)
     }
 
     /// An address in the running application.
@@ -375,7 +390,7 @@ impl<const W: usize, const E: usize> Device<W, E> {
         let rules = Rules {
             ring: &ring(),
             revoked: state.revoked,
-            terms: Terms::new(self.layout, BOOTLOADER, &state),
+            terms: Terms::of_the_factory(self.layout, BOOTLOADER, self.fuses.floor).with(&state),
             entry: Entry::CortexM { ram: &[RAM] },
         };
         verify(&mut self.slots, slot, expected, &rules, &mut self.watchdog)
@@ -425,6 +440,30 @@ impl<const W: usize, const E: usize> Device<W, E> {
     }
 }
 
+impl Device<8, 1024> {
+    /// Resets a device with the test product's layout, and runs the bootloader: what it starts, if anything
+    /// verifies.
+    pub fn restart(&mut self, reset: ResetReason) -> Option<Ready> {
+        if reset == ResetReason::PowerOn {
+            self.journal.power_on();
+            self.slots.power_on();
+        }
+        let mut bench = Bench {
+            journal: self.journal.clone(),
+            slots: self.slots.flash.clone(),
+            fuses: self.fuses,
+            retained: self.retained,
+            ..Bench::new()
+        };
+        let ready = bench.boot(reset);
+        self.journal = bench.journal;
+        self.retained = bench.retained;
+        self.now = 0;
+        self.running = ready.as_ref()?.image.slot();
+        ready
+    }
+}
+
 /// What the updater holds of a [`Device`]; a reset panics with `"reset"`.
 #[derive(Debug)]
 pub struct Hardware<'d, const W: usize, const E: usize>(pub &'d mut Device<W, E>);
@@ -433,6 +472,7 @@ impl<const W: usize, const E: usize> Platform for Hardware<'_, W, E> {
     type JournalFlash = JournalFlash;
     type SlotFlash = Fickle<W, E>;
     type Watchdog = Fed;
+    type Fuses = MemoryFuses;
 
     fn journal_flash(&mut self) -> (&mut JournalFlash, &mut Fed) {
         (&mut self.0.journal, &mut self.0.watchdog)
@@ -448,6 +488,18 @@ impl<const W: usize, const E: usize> Platform for Hardware<'_, W, E> {
 
     fn store_handover(&mut self, block: &[u8; HANDOVER_LEN]) {
         self.0.retained = *block;
+    }
+
+    fn fuses(&mut self) -> &mut MemoryFuses {
+        &mut self.0.fuses
+    }
+
+    fn supply_millivolts(&mut self) -> Option<u16> {
+        self.0.supply
+    }
+
+    fn free_stack(&mut self) -> Option<u32> {
+        self.0.free_stack
     }
 
     fn now(&self) -> u64 {

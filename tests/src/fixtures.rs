@@ -91,6 +91,9 @@ pub fn sign(manifest: &Manifest, number: u8) -> Signature {
 /// The bootloader's version.
 pub const BOOTLOADER: Version = Version::new(1, 2, 0);
 
+/// So many abnormal resets are a crash loop.
+pub const CRASH_LOOP: u16 = 3;
+
 /// The board's RAM.
 pub const RAM: core::ops::Range<u32> = 0x2000_0000..0x2001_0000;
 
@@ -132,6 +135,7 @@ pub fn product() -> Product<'static> {
         ring: &RING,
         entry: Entry::CortexM { ram: &RAM_REGIONS },
         version: BOOTLOADER,
+        crash_loop: CRASH_LOOP,
     }
 }
 

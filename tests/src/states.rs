@@ -26,8 +26,8 @@ pub fn slot_states(images: &[u8], left: &[(u8, u8)]) -> Vec<SlotState> {
         states.extend([
             SlotState::Receiving(image),
             SlotState::Confirmed(image),
-            SlotState::Rejected(image, Reason::CrashLoop),
-            SlotState::Rejected(image, Reason::CheckFailed(7)),
+            SlotState::Rejected(image, Reason::CrashLoop.code()),
+            SlotState::Rejected(image, Reason::CheckFailed(7).code()),
         ]);
         for (attempts, power) in left.iter().copied() {
             states.extend([false, true].map(|booted| {
@@ -63,7 +63,7 @@ pub fn with_histories(snapshot: Snapshot) -> [Snapshot; 4] {
             (number > 0).then(|| Rejection {
                 digest: image(number).digest,
                 sequence: image(number).sequence,
-                reason: Reason::DeadlineOver,
+                reason: Reason::DeadlineOver.code(),
             })
         })
     };

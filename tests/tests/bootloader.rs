@@ -14,7 +14,9 @@ use bistable_core::state::{Origin, Reason, SlotState, Snapshot};
 use bistable_core::transition::{Charge, Event};
 use bistable_core::version::Version;
 use bistable_tests::board::Bench;
-use bistable_tests::fixtures::{BOOTLOADER, STRANGER, fields, image_of, layout, program};
+use bistable_tests::fixtures::{
+    BOOTLOADER, CRASH_LOOP, STRANGER, fields, image_of, layout, program,
+};
 use bistable_tests::flash::{Extent, Fault};
 use bistable_tests::images::Built;
 use bistable_tests::random::Random;
@@ -134,7 +136,6 @@ fn the_factory_image_boots_confirmed_and_writes_nothing() {
         assert_eq!(ready.image.address(), layout().payload_address(Slot::A));
         let handover = ready.handover;
         assert_eq!(handover.standing, Standing::Confirmed);
-        assert_eq!((handover.attempts, handover.power), (0, 0));
         assert_eq!(handover.journal, JournalHealth::Whole);
         assert_eq!(handover.refused, None);
         assert_eq!(ready.snapshot, state(&bench));
@@ -217,7 +218,6 @@ fn a_trial_is_charged_before_it_is_started() {
     assert_eq!((budget.attempts, budget.power), (2, 16));
     assert!(budget.booted);
     assert_eq!(ready.handover.standing, Standing::Trial);
-    assert_eq!((ready.handover.attempts, ready.handover.power), (2, 16));
     assert_eq!(state(&bench).active, Slot::A, "until it is confirmed");
     assert_eq!(ready.snapshot, state(&bench));
     assert_eq!(operations(&bench) - before.operations, 6, "one snapshot");
@@ -234,7 +234,7 @@ fn a_trial_whose_attempts_are_used_up_is_rejected_and_the_active_image_boots() {
     let tried = image_of(&new.manifest, Origin::Network);
     assert_eq!(
         now.slot(Slot::B),
-        SlotState::Rejected(tried, Reason::AttemptsUsedUp)
+        SlotState::Rejected(tried, Reason::AttemptsUsedUp.code())
     );
     assert_eq!(now.slot(Slot::A), confirmed(&old));
     let entry = now.rejection(new.manifest.digest()).expect("remembered");
@@ -251,16 +251,17 @@ fn losses_of_power_spend_their_own_budget() {
         let reset = if start % 2 == 0 { PowerOn } else { BrownOut };
         let ready = boot(&mut bench, reset).expect("it boots");
         assert_eq!(ready.role, Role::Trial(Charge::Power), "{start}");
-        assert_eq!(ready.handover.attempts, 3);
-        assert_eq!(ready.handover.power, 15 - start);
+        let SlotState::Trial(_, budget) = state(&bench).slot(Slot::B) else {
+            panic!("{:?}", state(&bench));
+        };
+        assert_eq!((budget.attempts, budget.power), (3, 15 - start));
     }
     let mut another = bench.clone();
     assert_eq!(boots(&mut another, Watchdog), TRIAL_B, "attempts are left");
     assert_eq!(boots(&mut bench, PowerOn), ACTIVE_A);
-    assert!(matches!(
-        state(&bench).slot(Slot::B),
-        SlotState::Rejected(_, Reason::PowerBudgetUsedUp)
-    ));
+    let is_the_reason = |reason| reason == Reason::PowerBudgetUsedUp;
+    let now = state(&bench).slot(Slot::B);
+    assert!(matches!(now, SlotState::Rejected(_, reason) if is_the_reason(reason)));
 }
 
 #[test]
@@ -365,7 +366,6 @@ fn a_trial_with_nothing_to_go_back_to_goes_on_uncharged() {
             (Slot::B, Role::LastResort)
         );
         assert_eq!(ready.handover.standing, Standing::Trial);
-        assert_eq!(ready.handover.attempts, 0);
     }
     assert_eq!(operations(&bench), before);
     assert!(matches!(state(&bench).slot(Slot::B), SlotState::Trial(..)));
@@ -845,4 +845,457 @@ fn a_torn_journal_is_healed_before_anything_boots_and_the_application_is_told() 
     state(&bench);
     let handover = boot(&mut bench, Software).expect("it boots").handover;
     assert_eq!(handover.journal, JournalHealth::Whole);
+}
+
+// ---- A crash loop ----
+
+/// Two confirmed images, A active and running since the power came.
+fn that_may_crash() -> Bench {
+    let mut bench = with_two_confirmed(&Built::ordinary(11), &Built::ordinary(10));
+    assert_eq!(boots(&mut bench, PowerOn), ACTIVE_A);
+    bench
+}
+
+/// The same, and one abnormal reset more is a crash loop.
+fn about_to_crash() -> Bench {
+    let mut bench = that_may_crash();
+    for crash in 1..CRASH_LOOP {
+        assert_eq!(boots(&mut bench, Watchdog), ACTIVE_A, "{crash}");
+    }
+    bench
+}
+
+#[test]
+fn as_many_abnormal_resets_as_the_product_says_make_the_other_image_active_with_one_snapshot() {
+    for reset in [Watchdog, Unknown, ResetReason::LockUp] {
+        let mut bench = about_to_crash();
+        let (before, was) = (operations(&bench), state(&bench));
+        let ready = boot(&mut bench, reset).expect("the other boots");
+        assert_eq!((ready.image.slot(), ready.role), (Slot::B, Role::Other));
+        assert_eq!(ready.handover.standing, Standing::Confirmed);
+        assert_eq!((ready.handover.abnormal, ready.handover.refused), (0, None));
+        assert!(ready.is_another);
+        assert_eq!(operations(&bench) - before, 6, "one snapshot");
+        let crashed = was.slot(Slot::A).image().expect("an image");
+        let rejected = SlotState::Rejected(crashed, Reason::CrashLoop.code());
+        let now = state(&bench);
+        let expected = Snapshot {
+            active: Slot::B,
+            ..was.remember_rejected(crashed, Reason::CrashLoop)
+        };
+        assert_eq!(now, expected.with_slot(Slot::A, rejected));
+        assert_eq!(ready.snapshot, now);
+    }
+}
+
+#[test]
+fn an_image_with_no_other_to_go_to_may_crash_a_thousand_times_and_nothing_is_written() {
+    let mut bench = about_to_crash();
+    assert_eq!(boots(&mut bench, Watchdog), OTHER_B);
+    let (before, was) = (operations(&bench), state(&bench));
+    for crash in 1..=1000 {
+        let ready = boot(&mut bench, Watchdog).expect("it boots");
+        assert_eq!((ready.image.slot(), ready.role), (Slot::B, Role::Active));
+        assert_eq!(ready.handover.abnormal, crash);
+        assert!(!ready.is_another);
+    }
+    assert_eq!((operations(&bench), state(&bench)), (before, was));
+}
+
+#[test]
+fn the_count_of_abnormal_resets_does_not_start_again_from_nothing() {
+    let (mut bench, _) = from_the_factory();
+    boot(&mut bench, PowerOn);
+    let told = Handover {
+        abnormal: u16::MAX,
+        ..bench.handover().expect("a handover")
+    };
+    bench.retained = told.encode();
+    let ready = boot(&mut bench, Watchdog).expect("it boots");
+    assert_eq!(ready.handover.abnormal, u16::MAX);
+}
+
+#[test]
+fn an_image_that_crashes_goes_on_where_the_other_is_not_acceptable_and_nothing_is_written() {
+    let other = SlotState::Rejected(
+        image_of(&Built::ordinary(10).manifest, Origin::Network),
+        Reason::DeadlineOver.code(),
+    );
+    let changed_to = |slot: SlotState| {
+        let mut bench = about_to_crash();
+        let changed = state(&bench).with_slot(Slot::B, slot);
+        bench = bench.with_journal(&changed);
+        bench
+    };
+    let broken = {
+        let mut bench = about_to_crash();
+        bench.slots.flip(payload_at(Slot::B) + 9, 1);
+        bench
+    };
+    let with_other = |change: &dyn Fn(&mut Fields), remember: &dyn Fn(&mut Snapshot)| {
+        let mut changed = fields(10);
+        change(&mut changed);
+        let other = Built::new(changed, program(10, 3000), &[0]);
+        let mut bench = with_two_confirmed_and(&Built::ordinary(11), &other, remember);
+        boot(&mut bench, PowerOn);
+        (1..CRASH_LOOP).for_each(|_| assert_eq!(boots(&mut bench, Watchdog), ACTIVE_A));
+        bench
+    };
+    let below_the_floor = with_other(
+        &|fields| (fields.security_counter, fields.revoke_below) = (4, 3),
+        &|snapshot| snapshot.floor = 5,
+    );
+    let other_schema = with_other(&|fields| fields.schemas = (0, 0), &|snapshot| {
+        snapshot.schema = 1;
+    });
+    let by_a_revoked_key = {
+        let active = Built::new(fields(11), program(11, 3000), &[1]);
+        let mut bench = with_two_confirmed_and(&active, &Built::ordinary(10), |snapshot| {
+            snapshot.revoked = Revoked(0b1);
+        });
+        boot(&mut bench, PowerOn);
+        (1..CRASH_LOOP).for_each(|_| assert_eq!(boots(&mut bench, Watchdog), ACTIVE_A));
+        bench
+    };
+    let below_the_fuses = {
+        let mut bench = with_other(
+            &|fields| (fields.security_counter, fields.revoke_below) = (4, 3),
+            &|_| (),
+        );
+        bench.fuses.floor = 5;
+        bench
+    };
+    for (mut bench, refused) in [
+        (changed_to(other), None),
+        (changed_to(SlotState::Empty), None),
+        (broken, Some(Refusal::BadPayload)),
+        (below_the_floor, Some(Refusal::BelowFloor)),
+        (below_the_fuses, Some(Refusal::BelowFloor)),
+        (other_schema, Some(Refusal::OtherSchema)),
+        (by_a_revoked_key, Some(Refusal::TooFewReleaseSignatures)),
+    ] {
+        let (before, was) = (operations(&bench), state(&bench));
+        for _ in 0..10 {
+            let ready = boot(&mut bench, Watchdog).expect("it boots");
+            assert_eq!((ready.image.slot(), ready.role), (Slot::A, Role::Active));
+            let why = ready.handover.refused;
+            assert_eq!(why, refused.map(|refusal| (Slot::B, refusal)));
+        }
+        assert_eq!((operations(&bench), state(&bench)), (before, was));
+    }
+}
+
+#[test]
+fn a_loss_of_power_forgets_the_count_and_an_ordinary_reset_does_not() {
+    let mut bench = about_to_crash();
+    assert_eq!(boots(&mut bench, PowerOn), ACTIVE_A);
+    for _ in 1..CRASH_LOOP {
+        assert_eq!(boots(&mut bench, Watchdog), ACTIVE_A);
+    }
+    for ordinary in [Software, ResetReason::Pin, BrownOut] {
+        assert_eq!(boots(&mut bench, ordinary), ACTIVE_A, "{ordinary:?}");
+    }
+    assert_eq!(boots(&mut bench, Watchdog), OTHER_B);
+}
+
+#[test]
+fn a_count_that_is_full_is_acted_upon_after_any_reset_that_keeps_it() {
+    // Something spoke against the other image when the count was full, and no longer does.
+    let mut bench = about_to_crash();
+    bench.slots.flip(payload_at(Slot::B) + 9, 1);
+    assert_eq!(boots(&mut bench, Watchdog), ACTIVE_A);
+    bench.slots.flip(payload_at(Slot::B) + 9, 1);
+    assert_eq!(boots(&mut bench, Software), OTHER_B);
+    assert_eq!(state(&bench).active, Slot::B);
+}
+
+#[test]
+fn the_count_starts_anew_for_another_image() {
+    // The other image runs once in between, because the active one does not verify.
+    let mut bench = about_to_crash();
+    bench.slots.flip(payload_at(Slot::A) + 9, 1);
+    let ready = boot(&mut bench, Software).expect("the other boots");
+    assert_eq!((ready.image.slot(), ready.role), (Slot::B, Role::Other));
+    assert_eq!((ready.handover.abnormal, ready.is_another), (0, true));
+    bench.slots.flip(payload_at(Slot::A) + 9, 1);
+    for _ in 1..CRASH_LOOP {
+        assert_eq!(boots(&mut bench, Software), ACTIVE_A);
+        assert_eq!(boots(&mut bench, Watchdog), ACTIVE_A);
+    }
+    assert_eq!(boots(&mut bench, Watchdog), OTHER_B);
+
+    // Another image in the same slot.
+    let mut bench = about_to_crash();
+    let newer = Built::ordinary(12);
+    let changed = Snapshot {
+        active: Slot::B,
+        ..state(&bench)
+    };
+    bench = bench.with_journal(&changed);
+    boot(&mut bench, Software);
+    install(&mut bench, Slot::A, &newer);
+    let ready = boot(&mut bench, Software).expect("it boots");
+    assert_eq!(ready.image.digest(), newer.manifest.digest());
+    assert_eq!((ready.handover.abnormal, ready.is_another), (0, true));
+}
+
+#[test]
+fn crashes_of_the_other_image_never_reject_the_active_one() {
+    let mut bench = with_two_confirmed(&Built::ordinary(11), &Built::ordinary(10));
+    let (before, was) = (operations(&bench), state(&bench));
+    bench.slots.flip(payload_at(Slot::A) + 9, 1);
+    for _ in 0..3 * CRASH_LOOP {
+        assert_eq!(boots(&mut bench, Watchdog), OTHER_B);
+    }
+    let full = bench.handover().expect("a handover").abnormal;
+    assert!(full >= CRASH_LOOP);
+    // The active one verifies again, and the count was not its own.
+    bench.slots.flip(payload_at(Slot::A) + 9, 1);
+    let ready = boot(&mut bench, Watchdog).expect("it boots");
+    assert_eq!((ready.image.slot(), ready.role), (Slot::A, Role::Active));
+    assert_eq!(ready.handover.abnormal, 0);
+    for _ in 1..CRASH_LOOP {
+        assert_eq!(boots(&mut bench, Watchdog), ACTIVE_A);
+    }
+    assert_eq!((operations(&bench), state(&bench)), (before, was));
+}
+
+#[test]
+fn a_worn_out_journal_rejects_no_image_that_crashes() {
+    for dead in 0..3 {
+        let mut bench = about_to_crash();
+        bench.journal.put(dead * 2048, &[0x5a; 2048]);
+        bench.journal.kill(dead);
+        for _ in 0..2 * CRASH_LOOP {
+            let ready = boot(&mut bench, Watchdog).expect("it boots");
+            assert_eq!((ready.image.slot(), ready.role), (Slot::A, Role::Active));
+            assert_eq!(ready.handover.journal, JournalHealth::WornOut);
+            assert!(matches!(
+                ready.snapshot.slot(Slot::A),
+                SlotState::Confirmed(_)
+            ));
+        }
+    }
+}
+
+#[test]
+fn a_rejection_that_cannot_be_recorded_does_not_happen() {
+    let mut bench = about_to_crash();
+    bench.journal.kill(0);
+    bench.journal.kill(1);
+    bench.journal.kill(2);
+    for _ in 0..2 * CRASH_LOOP {
+        let ready = boot(&mut bench, Watchdog).expect("it boots");
+        assert_eq!((ready.image.slot(), ready.role), (Slot::A, Role::Active));
+        assert_eq!(ready.handover.journal, JournalHealth::WornOut);
+        assert!(ready.snapshot.is_sound() && ready.snapshot.active == Slot::A);
+    }
+}
+
+#[test]
+fn a_rejection_that_was_cut_leaves_one_image_or_the_other_active() {
+    for operation in 0..6 {
+        for extent in Extent::SOME {
+            let mut bench = about_to_crash();
+            bench.journal.seed(operation);
+            bench.journal.plan(operation, Fault::Cut(extent));
+            let was = state(&bench);
+            boot(&mut bench, Watchdog);
+            let booted = boots(&mut bench, PowerOn);
+            let now = state(&bench);
+            let rejected = matches!(now.slot(Slot::A), SlotState::Rejected(..));
+            let active = if rejected { Slot::B } else { Slot::A };
+            assert_eq!(
+                booted,
+                Some((active, Role::Active)),
+                "{operation} {extent:?}"
+            );
+            assert_eq!(now.active, active);
+            assert!(rejected || now == was, "the power took the count with it");
+        }
+    }
+}
+
+#[test]
+fn a_trial_that_waits_comes_before_an_image_that_crashes() {
+    let (mut bench, _, _) = with_a_trial();
+    let was = state(&bench);
+    let crashing = Handover {
+        running: Some(Slot::A),
+        standing: Standing::Confirmed,
+        abnormal: 2 * CRASH_LOOP,
+        ..Handover::default()
+    };
+    bench.retained = crashing.encode();
+    assert_eq!(boots(&mut bench, Watchdog), TRIAL_B);
+    assert_eq!(state(&bench).slot(Slot::A), was.slot(Slot::A));
+    let ready = boot(&mut bench, Watchdog).expect("it boots");
+    assert_eq!(
+        (ready.role, ready.handover.abnormal),
+        (Role::Trial(Charge::Attempt), 0)
+    );
+}
+
+#[test]
+fn a_product_without_a_threshold_knows_no_crash_loop() {
+    let (mut bench, _) = from_the_factory();
+    boot(&mut bench, PowerOn);
+    let handover = Handover {
+        abnormal: u16::MAX,
+        ..bench.handover().expect("a handover")
+    };
+    assert!(!handover.crashes(Slot::A, 0));
+    assert!(handover.crashes(Slot::A, u16::MAX) && handover.crashes(Slot::A, 1));
+    assert!(!handover.crashes(Slot::B, 1), "it is not the one that ran");
+}
+
+// ---- Another image than the last one ----
+
+#[test]
+fn an_image_that_runs_for_the_first_time_since_the_power_came_is_another() {
+    let (mut bench, _) = from_the_factory();
+    for _ in 0..2 {
+        assert!(boot(&mut bench, PowerOn).expect("it boots").is_another);
+        for reset in [Watchdog, Software, Unknown, BrownOut, ResetReason::Pin] {
+            let ready = boot(&mut bench, reset).expect("it boots");
+            assert!(!ready.is_another, "{reset:?}");
+        }
+    }
+}
+
+#[test]
+fn what_ram_does_not_say_is_another() {
+    let (mut bench, _) = from_the_factory();
+    boot(&mut bench, PowerOn);
+    bench.retained[30] ^= 1;
+    assert!(boot(&mut bench, Software).expect("it boots").is_another);
+    assert!(!boot(&mut bench, Software).expect("it boots").is_another);
+}
+
+#[test]
+fn a_switch_to_a_trial_and_back_is_another_each_time_and_a_confirmation_is_not() {
+    let (mut bench, _, _) = with_a_trial();
+    let runs = |bench: &mut Bench| {
+        let ready = boot(bench, Software).expect("it boots");
+        (ready.image.slot(), ready.is_another)
+    };
+    bench.retained = Handover {
+        running: Some(Slot::A),
+        digest: Built::ordinary(10).manifest.digest(),
+        ..Handover::default()
+    }
+    .encode();
+    assert_eq!(runs(&mut bench), (Slot::B, true));
+    assert_eq!(runs(&mut bench), (Slot::B, false), "the same trial");
+    let mut confirmed = bench.clone();
+    confirmed.happens(Event::Confirm {
+        running: Slot::B,
+        revoke_below: 0,
+        revokes: Revoked::default(),
+    });
+    assert_eq!(runs(&mut confirmed), (Slot::B, false));
+    assert_eq!(runs(&mut bench), (Slot::B, false));
+    assert_eq!(runs(&mut bench), (Slot::A, true), "no attempt is left");
+    assert_eq!(runs(&mut bench), (Slot::A, false));
+}
+
+// ---- Fuses ----
+
+#[test]
+fn an_image_below_the_floor_of_the_fuses_does_not_boot() {
+    let (mut bench, _) = from_the_factory();
+    bench.fuses.floor = 5;
+    assert_eq!(boots(&mut bench, PowerOn), ACTIVE_A, "its counter is 5");
+    bench.fuses.floor = 6;
+    let before = operations(&bench);
+    assert_eq!(boots(&mut bench, PowerOn), None);
+    assert_eq!(operations(&bench), before);
+}
+
+/// An image with this security counter.
+fn counting(sequence: u32, security_counter: u32) -> Built {
+    let fields = Fields {
+        security_counter,
+        ..fields(sequence)
+    };
+    Built::new(fields, program(sequence.into(), 3000), &[0])
+}
+
+#[test]
+fn the_fuses_hold_where_the_journal_is_lost_and_the_rebuilt_floor_is_theirs() {
+    let (older, newer) = (counting(10, 5), counting(11, 7));
+    for (fused, expected, slot_a, floor) in [
+        (0, Some((Slot::B, Role::Trial(Charge::Power))), true, 1),
+        (5, Some((Slot::B, Role::Trial(Charge::Power))), true, 5),
+        (6, Some((Slot::B, Role::Active)), false, 6),
+        (7, Some((Slot::B, Role::Active)), false, 7),
+    ] {
+        let mut bench = Bench::new();
+        older.put_into(Slot::A, &mut bench.slots);
+        newer.put_into(Slot::B, &mut bench.slots);
+        bench.fuses.floor = fused;
+        assert_eq!(boots(&mut bench, PowerOn), expected, "{fused}");
+        let now = state(&bench);
+        assert_eq!(now.floor, floor, "{fused}");
+        assert_eq!(now.slot(Slot::A) != SlotState::Empty, slot_a, "{fused}");
+    }
+    let mut bench = Bench::new();
+    older.put_into(Slot::A, &mut bench.slots);
+    bench.fuses.floor = 8;
+    assert_eq!(boots(&mut bench, PowerOn), None);
+    assert_eq!(operations(&bench), 0);
+}
+
+#[test]
+fn an_old_journal_that_is_written_back_does_not_bring_an_old_image_back_below_the_fuses() {
+    let (old, new) = (counting(10, 5), counting(11, 7));
+    let mut bench = with_two_confirmed_and(&old, &new, |snapshot| snapshot.floor = 5);
+    bench.fuses.floor = 7;
+    let ready = boot(&mut bench, PowerOn).expect("the newer boots");
+    assert_eq!((ready.image.slot(), ready.role), (Slot::B, Role::Other));
+    let refused = ready.handover.refused;
+    assert_eq!(refused, Some((Slot::A, Refusal::BelowFloor)));
+    bench.slots.flip(payload_at(Slot::B) + 9, 1);
+    assert_eq!(boots(&mut bench, PowerOn), None);
+}
+
+// ---- A replay ----
+
+#[test]
+fn an_old_signed_image_in_the_place_of_a_confirmed_one_does_not_boot() {
+    let (mut bench, _) = from_the_factory();
+    for old in [Built::ordinary(9), Built::ordinary(11)] {
+        old.put_into(Slot::A, &mut bench.slots);
+        assert_eq!(boots(&mut bench, PowerOn), None, "it is another image");
+    }
+}
+
+#[test]
+fn the_image_before_does_not_boot_any_more_when_the_confirmed_one_revoked_it() {
+    for (counter, expected) in [(2, None), (3, ACTIVE_A)] {
+        let mut bench = with_two_confirmed(&counting(10, 5), &counting(10, 5));
+        let old = {
+            let fields = Fields {
+                security_counter: counter,
+                revoke_below: 0,
+                ..fields(10)
+            };
+            Built::new(fields, program(10, 3000), &[0])
+        };
+        old.put_into(Slot::A, &mut bench.slots);
+        let image = image_of(&old.manifest, Origin::Factory);
+        bench = bench.with_journal(&Snapshot::with_confirmed(Slot::A, image, 1));
+        let new = Built::ordinary(11); // it revokes all below 3
+        install(&mut bench, Slot::B, &new);
+        assert_eq!(boots(&mut bench, Software), TRIAL_B);
+        bench.happens(Event::Confirm {
+            running: Slot::B,
+            revoke_below: new.manifest.revoke_below(),
+            revokes: Revoked::default(),
+        });
+        assert_eq!(boots(&mut bench, Software), Some((Slot::B, Role::Active)));
+        bench.slots.flip(payload_at(Slot::B) + 9, 1);
+        let booted = boots(&mut bench, Software).map(|(slot, _)| slot);
+        assert_eq!(booted, expected.map(|(slot, _)| slot), "{counter}");
+    }
 }

@@ -3,7 +3,7 @@
 use bistable_core::choose::{Against, Candidate, Found, Role, choose, rebuild, settle};
 use bistable_core::layout::Slot;
 use bistable_core::reset::ResetReason;
-use bistable_core::state::{Budget, Origin, POWER_BUDGET, Reason, SlotState, Snapshot};
+use bistable_core::state::{Budget, Origin, POWER_BUDGET, Reason, Rejection, SlotState, Snapshot};
 use bistable_core::transition::Charge;
 use bistable_tests::states::{image, slot_states, snapshots, with_histories};
 
@@ -14,10 +14,12 @@ fn sound_states() -> impl Iterator<Item = Snapshot> {
     all.filter(Snapshot::is_sound)
 }
 
-fn all_against() -> [Against; 8] {
-    core::array::from_fn(|bits| Against {
-        failed: [bits & 1 > 0, bits & 2 > 0],
-        trials: bits & 4 > 0,
+/// All that can speak against candidates; that the active one crashes means that it can be recorded.
+fn all_against() -> [Against; 12] {
+    core::array::from_fn(|number| Against {
+        failed: [number & 1 > 0, number & 2 > 0],
+        trials: number / 4 == 1,
+        crashed: number / 4 == 2,
     })
 }
 
@@ -49,7 +51,7 @@ fn the_trial(snapshot: &Snapshot) -> Option<(Slot, Budget)> {
 }
 
 #[test]
-fn a_trial_with_starts_left_goes_first_then_the_active_then_the_other_then_the_trial_after_all() {
+fn a_trial_with_starts_left_then_the_active_unless_it_crashes_then_the_other_then_the_trial() {
     let mut asked = 0;
     for (snapshot, reset, against, found) in answers() {
         let usable = |slot: &Slot| !against.failed[*slot as usize];
@@ -67,6 +69,7 @@ fn a_trial_with_starts_left_goes_first_then_the_active_then_the_other_then_the_t
             (Some((slot, budget)), _, _) if left(budget, reset) > 0 => {
                 Some((slot, Role::Trial(charge)))
             }
+            (_, _, Some(slot)) if against.crashed => Some((slot, Role::Other)),
             (_, Some(slot), _) => Some((slot, Role::Active)),
             (_, None, Some(slot)) => Some((slot, Role::Other)),
             (Some((slot, _)), None, None) => Some((slot, Role::LastResort)),
@@ -148,11 +151,80 @@ fn the_start_of_a_trial_is_charged_to_one_budget_and_changes_nothing_else() {
 }
 
 #[test]
-fn a_confirmed_image_that_boots_writes_something_only_about_a_trial() {
-    for (snapshot, _, _, candidate, after) in settlements() {
-        let is_confirmed = matches!(candidate.role, Role::Active | Role::Other);
-        if is_confirmed && the_trial(&snapshot).is_none() {
-            assert_eq!(after, None, "{snapshot:?}");
+fn a_confirmed_image_that_boots_writes_something_only_about_a_trial_or_an_active_one_that_crashes()
+{
+    for (snapshot, _, against, candidate, after) in settlements() {
+        let writes_nothing = match candidate.role {
+            Role::Active => the_trial(&snapshot).is_none(),
+            Role::Other => the_trial(&snapshot).is_none() && !against.crashed,
+            Role::Trial(_) | Role::LastResort => false,
+        };
+        if writes_nothing {
+            assert_eq!(after, None, "{snapshot:?} {against:?} {candidate:?}");
+        }
+    }
+}
+
+#[test]
+fn an_active_image_that_crashes_is_rejected_for_the_other_confirmed_one_and_nothing_else_changes() {
+    let mut rejections = 0;
+    for (snapshot, _, against, candidate, after) in settlements() {
+        let active = snapshot.active;
+        let other_is_confirmed = matches!(snapshot.slot(active.other()), SlotState::Confirmed(_));
+        let is_due =
+            against.crashed && other_is_confirmed && !against.failed[active.other() as usize];
+        let was_rejected =
+            after.is_some_and(|after| matches!(after.slot(active), SlotState::Rejected(..)));
+        assert_eq!(
+            was_rejected, is_due,
+            "{snapshot:?} {against:?} {candidate:?}"
+        );
+        if !is_due {
+            continue;
+        }
+        assert_eq!(
+            (candidate.slot, candidate.role),
+            (active.other(), Role::Other)
+        );
+        let image = snapshot.slot(active).image().expect("it is Confirmed");
+        let mut list: Vec<_> = snapshot.rejected.into_iter().flatten().collect();
+        list.retain(|entry| entry.digest != image.digest);
+        list.insert(
+            0,
+            Rejection {
+                digest: image.digest,
+                sequence: image.sequence,
+                reason: Reason::CrashLoop.code(),
+            },
+        );
+        let fallen = list.get(4).map_or(0, |entry| entry.sequence);
+        let rejected = SlotState::Rejected(image, Reason::CrashLoop.code());
+        let expected = Snapshot {
+            active: active.other(),
+            rejected: core::array::from_fn(|place| list.get(place).copied()),
+            forgotten: snapshot.forgotten.max(fallen),
+            ..snapshot.with_slot(active, rejected)
+        };
+        assert_eq!(after, Some(expected), "{against:?}");
+        rejections += 1;
+    }
+    assert!(rejections > 0);
+}
+
+#[test]
+fn that_the_active_image_crashes_changes_nothing_unless_there_is_another_confirmed_one() {
+    for (snapshot, reset, against, found) in answers() {
+        if !matches!(
+            snapshot.slot(snapshot.active.other()),
+            SlotState::Confirmed(_)
+        ) {
+            let calm = Against {
+                crashed: false,
+                ..against
+            };
+            assert_eq!(found, choose(&snapshot, reset, calm), "{snapshot:?}");
+            let settled = |against| found.and_then(|it| settle(&snapshot, against, it));
+            assert_eq!(settled(against), settled(calm), "{snapshot:?}");
         }
     }
 }
@@ -180,9 +252,9 @@ fn a_trial_is_rejected_only_when_it_has_no_start_left_and_another_image_boots() 
             Some(reason)
         );
         assert_eq!(after.slot(candidate.slot), snapshot.slot(candidate.slot));
-        match reason {
-            Reason::AttemptsUsedUp => assert_eq!(budget.attempts, 0),
-            Reason::PowerBudgetUsedUp => assert_eq!(budget.power, 0),
+        match reason.reason() {
+            Some(Reason::AttemptsUsedUp) => assert_eq!(budget.attempts, 0),
+            Some(Reason::PowerBudgetUsedUp) => assert_eq!(budget.power, 0),
             _ => panic!("{context:?} {reason:?}"),
         }
         rejections += 1;

@@ -1,11 +1,13 @@
 //! The explorer closes small stories, finds what is broken in a story that must break, and tells it again.
 
-use bistable_tests::explorer::graph::{Findings, explore};
+use bistable_tests::explorer::findings::Findings;
+use bistable_tests::explorer::graph::explore;
 use bistable_tests::explorer::invariants::Invariant;
 use bistable_tests::explorer::jobs::job;
 use bistable_tests::explorer::plan::alone;
-use bistable_tests::explorer::walk::retell;
-use bistable_tests::explorer::world::{Job, Lives, Start, World};
+use bistable_tests::explorer::retell::retell;
+use bistable_tests::explorer::scenario::{Job, Lives, Start};
+use bistable_tests::explorer::world::World;
 
 fn explored(job: Job) -> (World, Findings) {
     let world = World::new(job);

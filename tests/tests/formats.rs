@@ -12,7 +12,7 @@ use bistable_core::page::{Page, PageRef, TAIL_LEN};
 use bistable_core::refusal::Refusal;
 use bistable_core::reset::ResetReason;
 use bistable_core::snapshot::{self, SNAPSHOT_LEN};
-use bistable_core::state::{Budget, Reason, SlotState, Snapshot};
+use bistable_core::state::{Budget, ReasonCode, Rejection, SlotState, Snapshot};
 use bistable_core::version::Version;
 use bistable_tests::fixtures::{
     ROLES, STRANGER, fields, key_id, layout, program, public_key, ring, ring_of, sign,
@@ -59,8 +59,6 @@ fn golden_handover() -> Handover {
     Handover {
         running: Some(Slot::B),
         standing: Standing::Trial,
-        attempts: 2,
-        power: 15,
         digest: image(4).digest,
         reset: ResetReason::Watchdog,
         journal: JournalHealth::Healed,
@@ -1015,13 +1013,32 @@ fn blank_and_cleared_flash_is_no_snapshot() {
 
 #[test]
 fn reasons_that_were_in_a_snapshot_come_out_of_it() {
-    for reason in (0..=u16::MAX).filter_map(Reason::from_code) {
+    let mut unknown = 0_u32;
+    for reason in (0..=u16::MAX).filter_map(ReasonCode::new) {
         let state = SlotState::Rejected(image(4), reason);
-        let snapshot = golden_snapshot().with_slot(Slot::A, state);
-        let snapshot = snapshot.remember_rejected(image(4), reason);
+        let mut snapshot = golden_snapshot().with_slot(Slot::A, state);
+        snapshot.rejected[1] = Some(Rejection {
+            digest: image(4).digest,
+            sequence: image(4).sequence,
+            reason,
+        });
         let bytes = snapshot::encode(&snapshot, 1, layout().digest);
+        assert!(snapshot::is_valid(&bytes, layout().digest));
         assert_eq!(snapshot::decode(&bytes), Some(snapshot));
+        unknown += u32::from(reason.reason().is_none());
     }
+    assert!(unknown > 60_000, "what newer code wrote is kept, too");
+}
+
+#[test]
+fn a_gap_in_the_list_of_rejected_images_is_no_damage() {
+    let gap = Snapshot {
+        rejected: [None, golden_snapshot().rejected[0], None, None],
+        ..golden_snapshot()
+    };
+    let bytes = snapshot::encode(&gap, 1, layout().digest);
+    assert!(snapshot::is_valid(&bytes, layout().digest));
+    assert_eq!(snapshot::decode(&bytes), Some(gap));
 }
 
 // ---- Handover ----
@@ -1062,6 +1079,47 @@ fn every_flipped_bit_of_a_handover_makes_it_none() {
     }
     assert_eq!(Handover::decode(&[0; HANDOVER_LEN]), None);
     assert_eq!(Handover::decode(&[0xff; HANDOVER_LEN]), None);
+}
+
+#[test]
+fn what_another_bootloader_put_into_the_unused_bytes_of_a_handover_is_let_pass() {
+    let sound = golden_handover().encode();
+    for at in (6..8).chain(65..124) {
+        assert_eq!(sound[at], 0, "byte {at} is unused");
+        let mut block = sound;
+        block[at] = 0xa5;
+        assert_eq!(Handover::decode(&block), None, "the checksum counts");
+        // Any change of the block seals it anew.
+        let crc = crc32(&block[..124]);
+        block[124..].copy_from_slice(&crc.to_le_bytes());
+        assert_eq!(Handover::decode(&block), Some(golden_handover()));
+    }
+}
+
+/// CRC-32 as in IEEE 802.3, bit by bit.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |crc: u32, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+            (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg())
+        })
+    })
+}
+
+#[test]
+fn the_watchdog_is_noted_in_what_is_a_handover_and_in_nothing_else() {
+    let before = Handover {
+        barked: false,
+        last_words: 0,
+        ..golden_handover()
+    };
+    let mut block = before.encode();
+    Handover::note_watchdog(&mut block, 0x0801_2345);
+    assert_eq!(Handover::decode(&block), Some(golden_handover()));
+    let mut torn = before.encode();
+    torn[60] ^= 1;
+    let none = torn;
+    Handover::note_watchdog(&mut torn, 0x0801_2345);
+    assert_eq!(torn, none);
 }
 
 // ---- Anything at all ----

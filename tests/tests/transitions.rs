@@ -63,6 +63,7 @@ fn events() -> Vec<Event> {
             Reason::AttemptsUsedUp,
             Reason::OnRequest(3),
             Reason::CrashLoop,
+            Reason::SourceUnreachable(2),
         ] {
             events.extend([false, true].map(|other_is_acceptable| Event::Reject {
                 slot,
@@ -71,6 +72,10 @@ fn events() -> Vec<Event> {
             }));
         }
         events.push(Event::TrialBroken { slot });
+        events.extend([0, 1, 3].map(|schema| Event::Migrate {
+            running: slot,
+            schema,
+        }));
     }
     events
 }
@@ -160,7 +165,7 @@ fn table(before: &Snapshot, event: Event) -> Row {
                         active: slot.other(),
                         rejected,
                         forgotten,
-                        ..with(slot, SlotState::Rejected(image, reason))
+                        ..with(slot, SlotState::Rejected(image, reason.code()))
                     })
                 }
                 _ => Row::Refused(Refusal::NoAcceptableOther),
@@ -169,6 +174,14 @@ fn table(before: &Snapshot, event: Event) -> Row {
         Event::TrialBroken { slot } => match at(slot) {
             SlotState::Trial(..) => Row::Becomes(with(slot, SlotState::Empty)),
             _ => Row::Impossible,
+        },
+        Event::Migrate { running, schema } => match at(running) {
+            SlotState::Confirmed(_) if before.active != running => Row::Impossible,
+            SlotState::Confirmed(_) if before.schema == schema => Row::IsSo,
+            SlotState::Confirmed(_) => Row::Becomes(Snapshot { schema, ..*before }),
+            SlotState::Trial(..) => Row::Refused(Refusal::TrialNotFinished),
+            SlotState::Rejected(..) => Row::Refused(Refusal::ResetFirst),
+            SlotState::Empty | SlotState::Receiving(_) => Row::Impossible,
         },
     }
 }
@@ -221,7 +234,7 @@ fn remembered(before: &Snapshot, image: Image, reason: Reason) -> ([Option<Rejec
         Rejection {
             digest: image.digest,
             sequence: image.sequence,
-            reason,
+            reason: reason.code(),
         },
     );
     let fallen = list.iter().skip(4).map(|entry| entry.sequence).max();
@@ -291,6 +304,21 @@ fn floor_and_revocations_never_fall_and_rise_only_when_an_image_is_confirmed() {
 }
 
 #[test]
+fn only_a_migration_changes_the_schema_and_it_changes_nothing_else() {
+    let mut migrations = 0;
+    for (before, event, after) in changes() {
+        let Event::Migrate { schema, .. } = event else {
+            assert_eq!(after.schema, before.schema, "{event:?}");
+            continue;
+        };
+        assert_ne!(before.schema, schema, "{before:?}");
+        assert_eq!(after, Snapshot { schema, ..before });
+        migrations += 1;
+    }
+    assert!(migrations > 0);
+}
+
+#[test]
 fn what_runs_is_never_received_over() {
     for (before, event, after) in changes() {
         if let Event::Receive { running, .. } = event {
@@ -334,7 +362,8 @@ fn what_was_rejected_is_remembered_and_what_was_remembered_is_not_lost() {
         if let Event::Reject { slot, reason, .. } = event {
             let image = before.slot(slot).image().expect("an image was rejected");
             let entry = after.rejection(image.digest).expect("it is remembered");
-            assert_eq!((entry.sequence, entry.reason), (image.sequence, reason));
+            assert_eq!(entry.sequence, image.sequence);
+            assert_eq!(entry.reason, reason);
         }
         for old in before.rejected.iter().flatten() {
             let is_known = after.rejection(old.digest).is_some() || after.forgotten >= old.sequence;

@@ -40,4 +40,8 @@ pub struct Device {
     pub last_words: Option<u32>,
     /// The smallest security counter that boots.
     pub floor: u32,
+    /// Abnormal resets of the confirmed image that no soak period has cleared.
+    pub abnormal_resets: u16,
+    /// The schema that the application's data are in.
+    pub schema: u16,
 }

@@ -2,6 +2,7 @@
 //!
 //! A little-endian length (two bytes), then postcard behind a version byte.
 
+use bistable_core::request::MAX_UNIT_LEN;
 use serde::{Deserialize, Serialize};
 
 /// The version byte.
@@ -11,7 +12,7 @@ pub const VERSION: u8 = 1;
 pub const MAX_LEN: usize = 64;
 
 /// A serial number, up to 32 bytes of UTF-8.
-pub type Serial = heapless::String<32>;
+pub type Serial = heapless::String<MAX_UNIT_LEN>;
 
 /// Who a device is.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -38,6 +38,7 @@ mod log;
 pub mod net;
 mod platform;
 pub mod report;
+mod request;
 pub mod source;
 mod throttle;
 mod trial;

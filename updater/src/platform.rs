@@ -1,5 +1,6 @@
 //! What the device brings.
 
+use bistable_core::fuses::Fuses;
 use bistable_core::handover::HANDOVER_LEN;
 use bistable_core::layout::Slot;
 use bistable_core::watchdog::Watchdog;
@@ -13,6 +14,8 @@ pub trait Platform {
     type SlotFlash: NorFlash;
     /// The watchdog that the bootloader armed.
     type Watchdog: Watchdog;
+    /// One-way memory that mirrors the floor; [`bistable_core::fuses::NoFuses`] on a chip without.
+    type Fuses: Fuses;
 
     /// The journal's flash, and the watchdog that is fed while it is written.
     fn journal_flash(&mut self) -> (&mut Self::JournalFlash, &mut Self::Watchdog);
@@ -25,6 +28,19 @@ pub trait Platform {
 
     /// Replaces that block.
     fn store_handover(&mut self, block: &[u8; HANDOVER_LEN]);
+
+    /// The fuses.
+    fn fuses(&mut self) -> &mut Self::Fuses;
+
+    /// The supply voltage in millivolts, where it can be measured.
+    fn supply_millivolts(&mut self) -> Option<u16> {
+        None
+    }
+
+    /// How many bytes of the stack were never used, where it is known.
+    fn free_stack(&mut self) -> Option<u32> {
+        None
+    }
 
     /// Milliseconds since this boot. Never goes back.
     fn now(&self) -> u64;

@@ -27,7 +27,7 @@ pub enum Standing {
 pub struct Rejected {
     /// Of its manifest.
     pub digest: [u8; 32],
-    /// [`bistable_core::state::Reason::code`].
+    /// [`bistable_core::state::ReasonCode`].
     pub reason: u16,
 }
 
@@ -83,7 +83,7 @@ impl Report {
             refused: device.refused.map(|(_, refusal)| refusal.code()),
             rejected: device.last_rejection.map(|rejection| Rejected {
                 digest: rejection.digest.0,
-                reason: rejection.reason.code(),
+                reason: rejection.reason.get(),
             }),
             floor: device.floor,
         }

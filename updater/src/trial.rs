@@ -3,12 +3,12 @@
 use bistable_core::handover::Standing;
 use bistable_core::header::Header;
 use bistable_core::refusal::Refusal;
-use bistable_core::state::{Origin, Reason};
+use bistable_core::state::{Budget, Origin, Reason, SlotState};
 use bistable_core::transition::Event;
 use bistable_core::verify::read_header;
 use bistable_core::watchdog::Watchdog as _;
 
-use crate::health::{Health, Verdict, is_over};
+use crate::health::{Check, Circumstances, Health, Probe, Verdict, is_over};
 use crate::log::info;
 use crate::platform::Platform;
 use crate::updater::Updater;
@@ -23,13 +23,43 @@ impl<P: Platform, const PAGE: usize> Updater<P, PAGE> {
             let (_, watchdog) = self.platform.slot_flash(self.running);
             watchdog.feed();
         }
+        self.soak();
         allowed
+    }
+
+    /// A confirmed image that lived through a soak period is in no crash loop.
+    fn soak(&mut self) {
+        let is_over = is_over(self.platform.now(), self.product.policy.soak_seconds);
+        if self.handover.abnormal > 0 && is_over && self.standing() == Standing::Confirmed {
+            self.handover.abnormal = 0;
+            self.platform.store_handover(&self.handover.encode());
+        }
     }
 
     /// Notes the outcome of the health check with this name. `false`: there is no such check.
     pub fn check(&mut self, name: &str, passed: bool) -> bool {
         info!("check {=str}: {}", name, passed);
         self.health.note(name, passed)
+    }
+
+    /// Notes that the update source was reached: it gave an answer that made sense. `false`: there is no
+    /// check for that.
+    pub fn source_answered(&mut self) -> bool {
+        let is_source = |check: &Check| check.probe == Probe::UpdateSource;
+        self.health.note_where(is_source, |_| Some(true))
+    }
+
+    /// Measures what the updater finds out itself.
+    fn measure(&mut self) {
+        let platform = &mut self.platform;
+        self.health.note_where(
+            |_| true,
+            |check| match check.probe {
+                Probe::Supply(least) => Some(platform.supply_millivolts()? >= least),
+                Probe::FreeStack(least) => Some(platform.free_stack()? >= least),
+                Probe::Application | Probe::UpdateSource => None,
+            },
+        );
     }
 
     /// The health checks and their outcomes.
@@ -41,10 +71,24 @@ impl<P: Platform, const PAGE: usize> Updater<P, PAGE> {
     /// What the checks say of the running image, now.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        let image = self.snapshot.slot(self.running).image();
-        let origin = image.map_or(Origin::Found, |image| image.origin);
-        let seconds = self.manifest.trial_seconds();
-        self.health.verdict(origin, self.platform.now(), seconds)
+        let running = self.snapshot.slot(self.running);
+        let origin = running.image().map_or(Origin::Found, |image| image.origin);
+        let first_start = match running {
+            SlotState::Trial(_, budget) => {
+                budget.starts_left().saturating_add(1)
+                    == Budget::new(self.manifest.trial_attempts()).starts_left()
+            }
+            _ => false,
+        };
+        let rejection = self.snapshot.rejection(self.manifest.digest());
+        self.health.verdict(&Circumstances {
+            origin,
+            elapsed: self.platform.now(),
+            trial_seconds: self.manifest.trial_seconds(),
+            reset: self.handover.reset,
+            first_start,
+            doubted: rejection.is_some_and(|rejection| rejection.is_forgiven()),
+        })
     }
 
     /// Keeps the running image: Confirmed and active from now on. Does nothing if it is so already.
@@ -54,6 +98,7 @@ impl<P: Platform, const PAGE: usize> Updater<P, PAGE> {
     /// if the image was rejected, what speaks against its header, or the journal's failure.
     pub fn confirm(&mut self) -> Result<(), Refusal> {
         if self.standing() == Standing::Trial {
+            self.measure();
             match self.verdict() {
                 Verdict::Healthy => {}
                 Verdict::Unhealthy(Reason::DeadlineOver) => return Err(Refusal::DeadlineOver),
@@ -71,6 +116,12 @@ impl<P: Platform, const PAGE: usize> Updater<P, PAGE> {
             revokes: image.revokes(),
         })?;
         info!("confirmed {}", image.digest());
+        if self.handover.standing != Standing::Confirmed {
+            // From now on its crashes count.
+            self.handover.standing = Standing::Confirmed;
+            self.platform.store_handover(&self.handover.encode());
+        }
+        self.mirror_floor();
         Ok(())
     }
 
@@ -99,6 +150,7 @@ impl<P: Platform, const PAGE: usize> Updater<P, PAGE> {
         if self.standing() != Standing::Trial {
             return Ok(Verdict::Healthy);
         }
+        self.measure();
         let verdict = self.verdict();
         match verdict {
             Verdict::Pending => {}
@@ -106,6 +158,23 @@ impl<P: Platform, const PAGE: usize> Updater<P, PAGE> {
             Verdict::Unhealthy(reason) => self.reject(reason)?,
         }
         Ok(verdict)
+    }
+
+    /// Notes that all of the application's data are in `schema` now. From then on images that cannot read it
+    /// neither boot nor are installed, so do it last: see `docs/health.md`.
+    ///
+    /// # Errors
+    /// [`Refusal::OtherSchema`] if the running image cannot read it, [`Refusal::TrialNotFinished`] on trial, or
+    /// the journal's failure.
+    pub fn migrated(&mut self, schema: u16) -> Result<(), Refusal> {
+        let (first, last) = self.manifest.schemas();
+        if !(first..=last).contains(&schema) {
+            return Err(Refusal::OtherSchema);
+        }
+        self.record(Event::Migrate {
+            running: self.running,
+            schema,
+        })
     }
 
     fn deadline_is_over(&self) -> bool {

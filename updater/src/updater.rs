@@ -2,6 +2,7 @@
 
 use bistable_core::admit::Terms;
 use bistable_core::digest::Digest;
+use bistable_core::fuses::Fuses as _;
 use bistable_core::handover::{Handover, JournalHealth, Standing};
 use bistable_core::header::Header;
 use bistable_core::journal::{Journal, Opened};
@@ -14,7 +15,7 @@ use bistable_core::transition::{Event, transition};
 use bistable_core::verify::{Entry, Rules, Verified, read_header, verify};
 
 use crate::device::Device;
-use crate::health::{Check, Health};
+use crate::health::{Health, Policy};
 use crate::install::Progress;
 use crate::log::info;
 use crate::platform::Platform;
@@ -29,8 +30,8 @@ pub struct Product {
     pub ring: &'static KeyRing<'static>,
     /// How the architecture starts an image.
     pub entry: Entry<'static>,
-    /// The application's health checks.
-    pub checks: &'static [Check],
+    /// What it asks of its images.
+    pub policy: Policy,
 }
 
 /// The updater. `PAGE` is the length of its page buffer in bytes: the layout's chunk size.
@@ -44,6 +45,8 @@ pub struct Updater<P, const PAGE: usize> {
     pub(crate) running: Slot,
     pub(crate) manifest: Manifest,
     pub(crate) health: Health,
+    /// The floor that the fuses hold.
+    fused_floor: u32,
     pub(crate) throttle: Throttle,
     pub(crate) progress: Option<Progress>,
     /// When the last new chunk of any download came, in milliseconds since this boot.
@@ -80,6 +83,7 @@ impl<P: Platform, const PAGE: usize> Updater<P, PAGE> {
             origin: Origin::Found,
         };
         let now = platform.now();
+        let fused_floor = platform.fuses().floor();
         let mut updater = Self {
             platform,
             product,
@@ -89,13 +93,15 @@ impl<P: Platform, const PAGE: usize> Updater<P, PAGE> {
             snapshot: Snapshot::with_confirmed(running, assumed, layout.factory_floor),
             running,
             manifest,
-            health: Health::new(product.checks),
+            health: Health::new(product.policy),
+            fused_floor,
             throttle: Throttle::new(now),
             progress: None,
             last_new_chunk: None,
             page: [0; PAGE],
         };
         updater.open_journal();
+        updater.mirror_floor();
         Ok(updater)
     }
 
@@ -117,7 +123,9 @@ impl<P: Platform, const PAGE: usize> Updater<P, PAGE> {
             refused: self.handover.refused,
             last_rejection,
             last_words: (self.handover.last_words != 0).then_some(self.handover.last_words),
-            floor: self.snapshot.floor,
+            floor: self.terms().floor,
+            abnormal_resets: self.handover.abnormal,
+            schema: self.snapshot.schema,
         }
     }
 
@@ -152,11 +160,25 @@ impl<P: Platform, const PAGE: usize> Updater<P, PAGE> {
     }
 
     pub(crate) fn terms(&self) -> Terms<'static> {
-        Terms::new(
+        Terms::of_the_factory(
             self.product.layout,
             self.handover.bootloader,
-            &self.snapshot,
+            self.fused_floor,
         )
+        .with(&self.snapshot)
+    }
+
+    /// Raises the fuses to the floor, unless the running image is on trial. If that fails, it is tried again
+    /// at the next start: the journal holds the floor all the same.
+    pub(crate) fn mirror_floor(&mut self) {
+        if self.standing() != Standing::Confirmed || self.snapshot.floor <= self.fused_floor {
+            return;
+        }
+        if self.platform.fuses().raise(self.snapshot.floor).is_ok() {
+            self.fused_floor = self.snapshot.floor;
+        } else {
+            info!("the fuses do not hold floor {=u32}", self.snapshot.floor);
+        }
     }
 
     /// Verifies what lies in `slot` just as the bootloader does.

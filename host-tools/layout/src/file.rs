@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::product::{Flash, Partition, Ram, Trial};
+use crate::product::{Flash, Partition, Ram, Stays, Trial};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -74,6 +74,8 @@ pub(crate) struct Slots {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Health {
     pub(crate) checks: Vec<String>,
+    #[serde(default)]
+    pub(crate) stays: Stays,
 }
 
 #[derive(Deserialize)]

@@ -76,9 +76,18 @@ fn write(text: &mut String, product: &Product, ring: &Ring) -> fmt::Result {
     )?;
     writeln!(
         text,
-        "pub const CHECKS: [&str; {}] = {:?};",
+        "pub const CHECKS: [&str; {}] = {:?};
+/// How long a trial runs at least before it is kept, in seconds.
+pub const TRIAL_SOAK_SECONDS: u16 = {};
+/// How long a confirmed image runs until its abnormal resets are forgotten, in seconds.
+pub const SOAK_SECONDS: u16 = {};
+/// How many abnormal resets of a confirmed image are a crash loop; 0: no number is.
+pub const CRASH_LOOP: u16 = {};",
         product.checks.len(),
-        product.checks
+        product.checks,
+        product.stays.trial_soak_seconds,
+        product.stays.soak_seconds,
+        product.stays.crash_loop,
     )
 }
 

@@ -66,6 +66,29 @@ pub struct Trial {
     pub seconds: u16,
 }
 
+/// What it takes for an image to stay.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Stays {
+    /// How long a trial runs at least before it is kept, in seconds: 0 to 3600, at most half of its time counts.
+    pub trial_soak_seconds: u16,
+    /// How long a confirmed image runs until its abnormal resets are forgotten, in seconds: 1 to 65535.
+    pub soak_seconds: u16,
+    /// How many abnormal resets of a confirmed image, without a soak in between, are a crash loop: 2 to 1000,
+    /// or 0 if no number is.
+    pub crash_loop: u16,
+}
+
+impl Default for Stays {
+    fn default() -> Self {
+        Self {
+            trial_soak_seconds: 10,
+            soak_seconds: 3600,
+            crash_loop: 5,
+        }
+    }
+}
+
 /// The memory of one program, as its linker script says it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Memory {
@@ -110,6 +133,8 @@ pub struct Product {
     pub trial: Trial,
     /// The names of the health checks; number 1 comes first.
     pub checks: Vec<String>,
+    /// What it takes for an image to stay.
+    pub stays: Stays,
     /// The key ring's file.
     pub ring_path: PathBuf,
 }
@@ -166,6 +191,7 @@ impl Product {
         rules::slots(&file.slots, &slots_flash)?;
         rules::trial(&file.trial)?;
         rules::checks(&file.health.checks)?;
+        rules::stays(&file.health.stays)?;
 
         let journal = JournalLayout {
             offset: file.journal.offset,
@@ -209,6 +235,7 @@ impl Product {
             partitions: file.partition,
             trial: file.trial,
             checks: file.health.checks,
+            stays: file.health.stays,
             ring_path: directory.join(file.keys.ring),
         };
 

@@ -1,6 +1,7 @@
 //! The rules that a `layout.toml` must meet, one function each.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use bistable_core::handover::HANDOVER_LEN;
 use bistable_core::journal::{COPIES, MAX_SECTORS};
@@ -10,11 +11,14 @@ use bistable_core::snapshot::SNAPSHOT_LEN;
 
 use crate::error::Problem;
 use crate::file;
-use crate::product::{Flash, Ram, Trial};
+use crate::product::{Flash, Ram, Stays, Trial};
 use crate::region::{self, Region};
 
 /// The most health checks of a product: they are bits of one word.
 pub(crate) const MAX_CHECKS: usize = 32;
+
+/// Fewer than two resets are no loop, and no device sees more than this in a soak period.
+const CRASH_LOOP: RangeInclusive<u16> = 2..=1000;
 
 /// The device that [`Region`]s in the processor's address space lie on.
 const ADDRESS_SPACE: &str = "address space";
@@ -311,6 +315,31 @@ pub(crate) fn trial(trial: &Trial) -> Result<(), Problem> {
             "trial.seconds",
             trial.seconds,
             format!("{} to {}", TRIAL_SECONDS.start(), TRIAL_SECONDS.end()),
+        ));
+    }
+    Ok(())
+}
+
+pub(crate) fn stays(stays: &Stays) -> Result<(), Problem> {
+    if stays.trial_soak_seconds > *TRIAL_SECONDS.end() {
+        return Err(Problem::value(
+            "health.stays.trial_soak_seconds",
+            stays.trial_soak_seconds,
+            format!("0 to {}", TRIAL_SECONDS.end()),
+        ));
+    }
+    if stays.soak_seconds == 0 {
+        return Err(Problem::value(
+            "health.stays.soak_seconds",
+            0,
+            format!("1 to {}", u16::MAX),
+        ));
+    }
+    if stays.crash_loop != 0 && !CRASH_LOOP.contains(&stays.crash_loop) {
+        return Err(Problem::value(
+            "health.stays.crash_loop",
+            stays.crash_loop,
+            format!("0, or {} to {}", CRASH_LOOP.start(), CRASH_LOOP.end()),
         ));
     }
     Ok(())

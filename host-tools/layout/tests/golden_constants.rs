@@ -30,6 +30,9 @@ fn the_compiler_reads_the_constants_as_they_were_meant() {
     assert_eq!(generated::HANDOVER_SIZE, 256);
     assert_eq!(generated::VECTOR_ALIGNMENT, 256);
     assert_eq!(generated::CHECKS.to_vec(), product.checks);
+    assert_eq!(generated::TRIAL_SOAK_SECONDS, 20);
+    assert_eq!(generated::SOAK_SECONDS, 600);
+    assert_eq!(generated::CRASH_LOOP, 4);
     assert_eq!(generated::flash_boot::ADDRESS, 0);
     assert_eq!(generated::flash_boot::SIZE, 0x1_0000);
     assert_eq!(generated::flash_main::ADDRESS, 0x2100_0000);

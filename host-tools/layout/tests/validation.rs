@@ -507,6 +507,90 @@ fn more_than_32_checks_are_refused() {
     );
 }
 
+// What it takes to stay.
+
+/// The layout with another line in `[health.stays]`.
+fn with_stays(from: &str, to: &str) -> Result<Product, Problem> {
+    assert!(GOOD.contains(from), "the layout does not say {from}");
+    parse(&GOOD.replacen(from, to, 1))
+}
+
+#[test]
+fn what_it_takes_to_stay_has_defaults() {
+    let stays = "\n[health.stays]\ntrial_soak_seconds = 20\nsoak_seconds = 600\ncrash_loop = 4\n";
+    let stays = with_stays(stays, "").unwrap().stays;
+    assert_eq!(stays.trial_soak_seconds, 10);
+    assert_eq!(stays.soak_seconds, 3600);
+    assert_eq!(stays.crash_loop, 5);
+}
+
+#[test]
+fn each_default_stands_alone() {
+    let stays = with_stays("soak_seconds = 600\ncrash_loop = 4\n", "").unwrap();
+    assert_eq!(stays.stays.trial_soak_seconds, 20);
+    assert_eq!(stays.stays.soak_seconds, 3600);
+    assert_eq!(stays.stays.crash_loop, 5);
+}
+
+#[test]
+fn a_trial_that_would_soak_for_longer_than_any_trial_is_refused() {
+    assert_refused(
+        "health.stays",
+        "trial_soak_seconds = 20",
+        "trial_soak_seconds = 3601",
+        "health.stays.trial_soak_seconds: found 3601, expected 0 to 3600",
+    );
+    for seconds in [0, 3600] {
+        let line = format!("trial_soak_seconds = {seconds}");
+        let stays = with_stays("trial_soak_seconds = 20", &line).unwrap().stays;
+        assert_eq!(stays.trial_soak_seconds, seconds);
+    }
+}
+
+#[test]
+fn a_soak_of_no_time_is_refused() {
+    assert_refused(
+        "health.stays",
+        "\nsoak_seconds = 600",
+        "\nsoak_seconds = 0",
+        "health.stays.soak_seconds: found 0, expected 1 to 65535",
+    );
+    let message = refusal(
+        "health.stays",
+        "\nsoak_seconds = 600",
+        "\nsoak_seconds = 65536",
+    );
+    assert!(message.contains("65536"), "{message}");
+    for seconds in [1, u16::MAX] {
+        let line = format!("\nsoak_seconds = {seconds}");
+        let stays = with_stays("\nsoak_seconds = 600", &line).unwrap().stays;
+        assert_eq!(stays.soak_seconds, seconds);
+    }
+}
+
+#[test]
+fn a_crash_loop_of_one_reset_or_of_very_many_is_refused() {
+    for count in [1, 1001] {
+        assert_refused(
+            "health.stays",
+            "crash_loop = 4",
+            &format!("crash_loop = {count}"),
+            &format!("health.stays.crash_loop: found {count}, expected 0, or 2 to 1000"),
+        );
+    }
+    for count in [0, 2, 1000] {
+        let line = format!("crash_loop = {count}");
+        let stays = with_stays("crash_loop = 4", &line).unwrap().stays;
+        assert_eq!(stays.crash_loop, count);
+    }
+}
+
+#[test]
+fn an_unknown_key_of_what_it_takes_to_stay_is_refused() {
+    let message = refusal("health.stays", "crash_loop", "crash_loops");
+    assert!(message.contains("unknown field `crash_loops`"), "{message}");
+}
+
 // The file's shape.
 
 #[test]

@@ -22,7 +22,7 @@ pub struct Arguments {
     /// What people call the key: letters, digits, `-` and `_`.
     #[arg(long)]
     pub name: String,
-    /// What the key may sign: every manifest, or those that revoke keys.
+    /// What the key may sign: every manifest and request, or manifests that revoke keys.
     #[arg(long = "role", value_delimiter = ',', default_value = "release,root")]
     pub roles: Vec<Role>,
     /// Only emulated boards accept the key.
@@ -39,7 +39,7 @@ pub struct Arguments {
 /// What a key may sign.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Role {
-    /// Every manifest.
+    /// Every manifest, and requests to units.
     Release,
     /// Manifests that revoke keys.
     Root,

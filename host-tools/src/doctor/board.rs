@@ -68,7 +68,7 @@ impl<'m, const WRITE: usize> Board for MemoryBoard<'m, WRITE> {
 
     fn recover(&mut self) {}
 
-    fn jump(self, _: Verified) -> ! {
+    fn jump(self, _: Verified, _: bool) -> ! {
         unreachable!("only `bistable_bootloader::boot` jumps, which nothing here calls")
     }
 }

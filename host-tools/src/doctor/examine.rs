@@ -164,6 +164,7 @@ impl Examiner<'_> {
             ring: &ring,
             entry: self.facts.entry(),
             version: self.conditions.bootloader,
+            crash_loop: self.facts.product.stays.crash_loop,
         };
         let boots = prepare(&mut board, &product).map(|ready| Boots {
             slot: ready.image.slot(),
@@ -187,19 +188,15 @@ impl Examiner<'_> {
         });
         let ring = self.facts.key_ring();
         let bootloader = self.conditions.bootloader;
+        let of_the_factory = Terms::of_the_factory(layout, bootloader, 0);
         let rules = Rules {
             ring: &ring,
             revoked: snapshot
                 .map(|snapshot| snapshot.revoked)
                 .unwrap_or_default(),
             terms: match snapshot {
-                Some(snapshot) => Terms::new(layout, bootloader, snapshot),
-                None => Terms {
-                    layout,
-                    bootloader,
-                    floor: layout.factory_floor,
-                    schema: None,
-                },
+                Some(snapshot) => of_the_factory.with(snapshot),
+                None => of_the_factory,
             },
             entry: self.facts.entry(),
         };

@@ -23,7 +23,7 @@
 use bistable_core::journal::Opened;
 use bistable_core::layout::Slot;
 use bistable_core::refusal::Refusal;
-use bistable_core::state::{Reason, SlotState, Snapshot};
+use bistable_core::state::{ReasonCode, SlotState, Snapshot};
 use serde::Serialize;
 
 use crate::doctor::examine::{Boots, Examination};
@@ -145,7 +145,7 @@ fn report(examination: &Examination, facts: &Facts) -> Report {
             .map(|rejection| Rejected {
                 digest: rejection.digest.to_string(),
                 sequence: rejection.sequence,
-                reason: rejection.reason.code(),
+                reason: rejection.reason.get(),
                 reason_text: facts.reason_text(rejection.reason),
             })
             .collect(),
@@ -203,7 +203,7 @@ fn slot_report(slot: Slot, examination: &Examination, facts: &Facts) -> SlotRepo
             Some(SlotState::Trial(_, budget)) => Some(budget.booted),
             _ => None,
         },
-        reason: reason.map(Reason::code),
+        reason: reason.map(ReasonCode::get),
         reason_text: reason.map(|reason| facts.reason_text(reason)),
         version: manifest.map(|manifest| manifest.version().to_string()),
         header_digest: manifest.map(|manifest| manifest.digest().to_string()),
@@ -233,7 +233,7 @@ const fn budget(state: &SlotState) -> (Option<u8>, Option<u8>) {
     }
 }
 
-const fn reason(state: &SlotState) -> Option<Reason> {
+const fn reason(state: &SlotState) -> Option<ReasonCode> {
     match state {
         SlotState::Rejected(_, reason) => Some(*reason),
         _ => None,

@@ -227,7 +227,10 @@ fn revoked(names: &[String], facts: &Facts) -> Result<[Option<KeyId>; MAX_REVOKE
 }
 
 /// Reads private keys. Each must be in the ring: a signature by another one would count for nothing.
-fn signing_keys(paths: &[PathBuf], facts: &Facts) -> Result<Vec<SigningKey>, Error> {
+///
+/// # Errors
+/// A key cannot be read, or is not in the ring.
+pub(crate) fn signing_keys(paths: &[PathBuf], facts: &Facts) -> Result<Vec<SigningKey>, Error> {
     let read = |path: &PathBuf| {
         let key = SigningKey::read(path)?;
         check_known(path, &key, facts)?;

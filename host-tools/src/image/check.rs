@@ -158,7 +158,9 @@ fn installable(facts: &Facts, image: &Authentic<'_>, bootloader: Version) -> Res
         schema: image.manifest().schemas().0,
         ..Snapshot::with_confirmed(Slot::A, older, layout.factory_floor)
     };
-    Terms::new(layout, bootloader, &snapshot).installable(image, &snapshot, Slot::A)?;
+    Terms::of_the_factory(layout, bootloader, 0)
+        .with(&snapshot)
+        .installable(image, &snapshot, Slot::A)?;
     let flash = facts.product.flash.get(&facts.product.slots_flash);
     let write_size = flash.map_or(1, |flash| flash.write_size);
     let whole_units = image.manifest().payload_len().is_multiple_of(write_size);

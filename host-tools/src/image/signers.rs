@@ -1,13 +1,14 @@
-//! Who signed an image, and whether that is enough.
+//! Who signed an image or a request, and whether that is enough.
 
 use std::fmt;
 
-use bistable_core::header::{Header, is_signed_by};
-use bistable_core::keys::KeyId;
+use bistable_core::header::{self, Header, Signature};
+use bistable_core::keys::{Key, KeyId};
+use bistable_core::request::{self, Request};
 
 use crate::facts::Facts;
 
-/// The signatures of an image, seen by one key ring.
+/// The signatures of an image or a request, seen by one key ring.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Signers {
     /// In ascending order of key.
@@ -42,15 +43,40 @@ impl Signers {
     /// Looks at every signature, also at those that a device does not need.
     #[must_use]
     pub fn of(header: &Header<'_>, facts: &Facts) -> Self {
+        let revokes = header.manifest().revoked().next().is_some();
+        let root_threshold = if revokes {
+            facts.ring.root_threshold
+        } else {
+            0
+        };
+        Self::among(header.signatures(), facts, root_threshold, |key, it| {
+            header::is_signed_by(header.manifest(), key, it)
+        })
+    }
+
+    /// The same of a request, which takes release keys only.
+    #[must_use]
+    pub fn of_request(request: &Request<'_>, facts: &Facts) -> Self {
+        Self::among(request.signatures(), facts, 0, |key, it| {
+            request::is_signed_by(request.message(), key, it)
+        })
+    }
+
+    fn among(
+        all: impl Iterator<Item = Signature>,
+        facts: &Facts,
+        root_threshold: u8,
+        is_signed_by: impl Fn(&Key, &Signature) -> bool,
+    ) -> Self {
         let mut release = 0;
         let mut root = 0;
         let mut signatures = Vec::new();
-        for signature in header.signatures() {
+        for signature in all {
             let mut keys = facts.ring.keys.iter();
             let known = keys.find(|entry| entry.key.id == signature.key);
             let verdict = match known {
                 None => Verdict::Unknown,
-                Some(entry) if is_signed_by(header.manifest(), &entry.key, &signature) => {
+                Some(entry) if is_signed_by(&entry.key, &signature) => {
                     release += u8::from(entry.key.roles.release);
                     root += u8::from(entry.key.roles.root);
                     Verdict::Valid(entry.name.clone())
@@ -60,18 +86,10 @@ impl Signers {
             let id = signature.key;
             signatures.push(Signer { id, verdict });
         }
-        let revokes = header.manifest().revoked().next().is_some();
         Self {
             signatures,
             release: (release, facts.ring.release_threshold),
-            root: (
-                root,
-                if revokes {
-                    facts.ring.root_threshold
-                } else {
-                    0
-                },
-            ),
+            root: (root, root_threshold),
         }
     }
 }

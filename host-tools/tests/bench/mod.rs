@@ -192,7 +192,7 @@ impl Bench {
 }
 
 /// Arguments that were put together.
-pub(crate) struct Arguments(Vec<String>);
+pub(crate) struct Arguments(pub(crate) Vec<String>);
 
 impl Arguments {
     pub(crate) fn as_strs(&self) -> Vec<&str> {

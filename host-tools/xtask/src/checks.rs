@@ -15,7 +15,7 @@ use crate::run::{FIRMWARE_TARGET, Outcome, cargo, repository, run};
 const SEED: &str = "0xb157ab1e";
 
 /// The steps of the story.
-const STEPS: std::ops::RangeInclusive<u8> = 1..=7;
+const STEPS: std::ops::RangeInclusive<u8> = 1..=12;
 
 enum Finding {
     Passed,

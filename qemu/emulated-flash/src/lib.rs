@@ -14,6 +14,8 @@
 //! 0x80_1800  program calls, of each sector
 //! 0x80_2000  marks                        a bit for each write unit: programmed since its last erase
 //! 0x81_2000  unused
+//! 0x90_0000  fuses                        32 bits, each set at most once
+//! 0x90_0004  unused
 //! 0x100_0000 end                          MEMORY_SIZE
 //! ```
 //!
@@ -39,6 +41,7 @@ extern crate std;
 mod bookkeeping;
 mod counters;
 mod flash;
+mod fuses;
 mod marks;
 mod memory;
 #[cfg(test)]
@@ -49,6 +52,7 @@ mod trigger;
 pub use bookkeeping::NotFormatted;
 pub use counters::{Counters, SectorCounters};
 pub use flash::{EmulatedFlash, Error};
+pub use fuses::{FUSES, blow_fuses, blown_fuses};
 pub use memory::Memory;
 pub use trigger::{Operation, Operations, Trigger, TriggerState};
 

@@ -35,6 +35,13 @@ pub struct Psram {
     _private: (),
 }
 
+impl Psram {
+    /// For what lies behind the flash, where no program is linked to.
+    pub(crate) const fn behind_the_flash() -> Self {
+        Self { _private: () }
+    }
+}
+
 /// The byte at `offset`, if `length` bytes from there lie in the PSRAM.
 fn place(offset: u32, length: usize) -> Option<*mut u8> {
     let end = (offset as usize).checked_add(length)?;

@@ -1,6 +1,7 @@
 //! Leaving one program for another: the processor as after a reset, and the jump.
 
 use core::arch::asm;
+use core::ops::Range;
 
 use crate::register::{Block, Register, Registers};
 
@@ -62,7 +63,8 @@ pub fn clean_up() {
 }
 
 /// Starts the program whose vector table lies at `vector_table`: as its hardware reset would, with its
-/// initial stack pointer, with VTOR on its table, in privileged thread mode, with LR as after a reset.
+/// initial stack pointer, with VTOR on its table, in privileged thread mode, with LR as after a reset. Before
+/// that, sets the words in `clears` to 0; the watchdog is not fed meanwhile.
 ///
 /// Call [`clean_up`] before.
 ///
@@ -73,7 +75,8 @@ pub fn clean_up() {
 /// - Its first word is an initial stack pointer in RAM, a multiple of 8; its second is the address of
 ///   Thumb code, with its lowest bit set, that never returns.
 /// - Nothing of the running program is used any more. It runs in thread mode, not in a handler.
-pub unsafe fn jump(vector_table: u32) -> ! {
+/// - `clears` is RAM, from one multiple of 4 to another, and everything in it may be lost, the stack too.
+pub unsafe fn jump(vector_table: u32, clears: Range<u32>) -> ! {
     let table = core::ptr::with_exposed_provenance::<u32>(vector_table as usize);
     // SAFETY: the caller promises an aligned vector table there.
     let stack_pointer = unsafe { table.read_volatile() };
@@ -83,19 +86,28 @@ pub unsafe fn jump(vector_table: u32) -> ! {
     VECTOR_TABLE_OFFSET.write(vector_table);
     // SAFETY: the stack changes under the program's feet, but nothing of it is used any more: operands
     // are in registers and the last instruction does not return. Stack pointer and entry point are
-    // those of the program that the caller promises. CONTROL 0 selects the main stack, privileged.
+    // those of the program that the caller promises. CONTROL 0 selects the main stack, privileged. What is
+    // cleared is RAM that the caller gives up; no exception is enabled that could want the stack.
     unsafe {
         asm!(
+            "2:",
+            "cmp r0, r1",
+            "it lo",
+            "strlo r2, [r0], #4",
+            "blo 2b",
             "dsb",
-            "msr control, {zero}",
+            "msr control, r2",
             "isb",
-            "msr msp, {stack_pointer}",
+            "msr msp, r3",
             "mov lr, #-1",
-            "bx {entry}",
-            zero = in(reg) 0,
-            stack_pointer = in(reg) stack_pointer,
-            entry = in(reg) entry,
-            options(noreturn, nomem, nostack),
+            "bx r4",
+            // By name: two operands that happen to be equal would share a register, and one changes.
+            in("r0") clears.start,
+            in("r1") clears.end,
+            in("r2") 0,
+            in("r3") stack_pointer,
+            in("r4") entry,
+            options(noreturn, nostack),
         )
     }
 }

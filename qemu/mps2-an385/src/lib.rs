@@ -16,7 +16,8 @@
 //! What the emulator does not have: a reset-reason register (a word in the handover tells power-on from
 //! the rest), a cycle counter, and a lock-up that resets (it aborts the emulator).
 //!
-//! A firmware that links this crate keeps its own RAM from 0x2000_0100 on: [`memory`] owns what is below.
+//! A firmware that links this crate keeps its own RAM from 0x2000_0100 on: [`memory`] owns what is below. The
+//! last 64 KiB of RAM are the [`stack`]'s.
 #![no_std]
 #![cfg(target_os = "none")]
 #![deny(
@@ -31,9 +32,11 @@ pub mod clock;
 #[cfg(feature = "ethernet")]
 pub mod ethernet;
 pub mod flash;
+pub mod fuses;
 pub mod handover;
 pub mod jump;
 mod last_words;
+pub mod leftover;
 #[cfg(feature = "defmt")]
 pub mod log;
 pub mod memory;
@@ -43,6 +46,7 @@ pub mod net;
 pub mod panic;
 mod register;
 pub mod reset;
+pub mod stack;
 pub mod uart;
 mod vectors;
 #[cfg(feature = "ethernet")]

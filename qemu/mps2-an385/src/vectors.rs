@@ -3,7 +3,7 @@
 //! Without this, the table would be as long as the architecture allows: 240 interrupts, 832 bytes more.
 
 /// How many interrupts the board has.
-const INTERRUPTS: usize = 32;
+const INTERRUPTS: usize = 1;
 
 unsafe extern "C" {
     /// cortex-m-rt's, or the program's own.

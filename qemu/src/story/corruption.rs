@@ -1,4 +1,4 @@
-//! Step 7: the active slot loses bits.
+//! Steps 10 and 11: the active slot loses bits, and the journal everything.
 
 use anyhow::{Result, ensure};
 use bistable_core::layout::Slot;
@@ -7,8 +7,9 @@ use super::failing::built;
 use super::releases::Release;
 use super::timeline::observed;
 use super::world::World;
+use crate::{FlashFile, SECTOR_SIZE};
 
-/// Step 7.
+/// Step 10.
 pub(super) fn corruption(world: &mut World, planted: bool) -> Result<()> {
     let (v5, v6) = (built(world, "v5")?, built(world, "v6")?);
     let v7 = world.build(&Release::new("v7", "7.0.0", 30))?;
@@ -43,4 +44,71 @@ pub(super) fn corruption(world: &mut World, planted: bool) -> Result<()> {
     observed("journal", journal.to_string());
     journal.ensure(Slot::A, "confirmed", &v5, false)?;
     journal.ensure(Slot::B, "confirmed", &v7, true)
+}
+
+/// Step 11.
+pub(super) fn lost_journal(world: &mut World, planted: bool) -> Result<()> {
+    let v7 = built(world, "v7")?;
+    let v8 = world.build(&Release {
+        security_counter: 2,
+        revoke_below: 2,
+        ..Release::new("v8", "8.0.0", 40)
+    })?;
+    ensure_fuses(world, 1)?;
+    world.publish("v8")?;
+    let mut device = world.power_on()?;
+    device.expect(&["running", &v8[..8], "slot A", "Trial"])?;
+    device.expect(&["this image stays"])?;
+    device.switch_off();
+    let journal = world.journal()?;
+    observed("journal", journal.to_string());
+    journal.ensure(Slot::A, "confirmed", &v8, true)?;
+    journal.ensure(Slot::B, "confirmed", &v7, false)?;
+    ensure!(journal.floor == 2, "the floor has not risen");
+    ensure_fuses(world, 2)?;
+
+    let sectors = world.journal_sectors();
+    let (first, last) = (
+        sectors.start() * SECTOR_SIZE,
+        (sectors.end() + 1) * SECTOR_SIZE,
+    );
+    let garbage: Vec<u8> = (first..last).map(|_| world.random.u8(..)).collect();
+    let mut flash = world.flash()?;
+    flash.corrupt(first, &garbage)?;
+    observed("flash", "every byte of the journal is garbage");
+    if planted {
+        // The same flash beside fuses of which none is blown.
+        FlashFile::create(&world.places.file("flash"), &flash.content())?;
+    }
+    let mut device = world.power_on()?;
+    device.expect(&["the journal is lost"])?;
+    device.expect_before(&["slot B refused", "BelowFloor"], &["starting"])?;
+    device.expect(&["starting", &v8[..8], "slot A", "Active"])?;
+    device.expect(&["running", &v8[..8], "slot A", "Confirmed", "PowerOn"])?;
+    let v7_again = world.build(&Release::new("v7-again", "7.0.1", 41))?;
+    world.publish("v7-again")?;
+    device.expect(&["refused", &v7_again[..8], "BelowFloor"])?;
+    device.switch_off();
+    let journal = world.journal()?;
+    observed("journal", journal.to_string());
+    journal.ensure(Slot::A, "confirmed", &v8, true)?;
+    ensure!(
+        journal.slot(Slot::B).state == "empty" && journal.floor == 2,
+        "expected nothing in slot B and floor 2, the journal says {journal}"
+    );
+    ensure_fuses(world, 2)
+}
+
+/// Fails unless so many fuses are blown: the floor that they hold.
+pub(super) fn ensure_fuses(world: &World, floor: u32) -> Result<()> {
+    let blown = world.flash()?.blown_fuses();
+    observed(
+        "fuses",
+        format!("blown: {blown}, so they hold floor {blown}"),
+    );
+    ensure!(
+        blown == floor,
+        "expected {floor} blown fuses, found {blown}"
+    );
+    Ok(())
 }

@@ -38,18 +38,35 @@ impl Device {
 
     /// The same, and a line that contains all of `unwanted` (if it says anything) must not come before.
     pub(super) fn expect_before(&mut self, wanted: &[&str], unwanted: &[&str]) -> Result<LogLine> {
+        self.expect_within(PATIENCE, wanted, unwanted)
+    }
+
+    /// The same, with more patience.
+    pub(super) fn expect_within(
+        &mut self,
+        patience: Duration,
+        wanted: &[&str],
+        unwanted: &[&str],
+    ) -> Result<LogLine> {
         let says = |line: &LogLine, words: &[&str]| {
             !words.is_empty() && words.iter().all(|word| line.text.contains(word))
         };
         let line = self
             .machine
-            .wait_for(|line| says(line, wanted) || says(line, unwanted), PATIENCE)?;
+            .wait_for(|line| says(line, wanted) || says(line, unwanted), patience)?;
         if !says(&line, wanted) {
             bail!("expected {wanted:?}, the device says: {line}");
         }
         observed("device", format!("{}: {}", line.program, line.text));
         self.last = Some(line.clone());
         Ok(line)
+    }
+
+    /// How many of the lines so far contain all of `words`.
+    pub(super) fn count(&mut self, words: &[&str]) -> usize {
+        let lines = self.machine.transcript().iter();
+        let says = |line: &&LogLine| words.iter().all(|word| line.text.contains(word));
+        lines.filter(says).count()
     }
 
     /// Cuts the power, wherever it is.

@@ -53,6 +53,7 @@ pub(super) fn factory(world: &mut World, planted: bool) -> Result<()> {
     let mut device = world.power_on()?;
     device.expect_before(&["starting", &v1[..8]], &["nothing verifies"])?;
     device.expect(&["running", &v1[..8], "slot A", "Confirmed", "PowerOn"])?;
+    device.expect(&["in RAM lies nothing"])?;
     device.switch_off();
     let journal = world.journal()?;
     observed("journal", journal.to_string());
@@ -88,8 +89,12 @@ pub(super) fn update(world: &mut World, planted: bool) -> Result<()> {
     device.expect(&["activated", &v2[..8]])?;
     device.expect(&["starting", &v2[..8], "slot B"])?;
     device.expect(&["running", &v2[..8], "slot B", "Trial", "Software"])?;
-    device.expect_before(&["check self-test", "true"], &["check self-test", "false"])?;
-    device.expect_before(&["check update-source", "true"], &["goes"])?;
+    // What v1 left there was cleared.
+    device.expect_before(&["in RAM lies nothing"], &["in RAM lies what"])?;
+    for (number, check) in (1..).zip(&world.product.checks) {
+        let named = format!("check {number} `{check}`");
+        device.expect_before(&[&named, "Passed"], &["goes"])?;
+    }
     device.expect(&["this image stays"])?;
     device.switch_off();
 
@@ -101,6 +106,7 @@ pub(super) fn update(world: &mut World, planted: bool) -> Result<()> {
         "expected floor 1, found {}",
         journal.floor
     );
+    super::corruption::ensure_fuses(world, 1)?;
     ensure!(world.slot_bytes(Slot::A)? == slot_a, "slot A has changed");
     let wear = world.wear()?.since(&before);
     let filled = sectors_filled(world, "v2")?;

@@ -1,10 +1,11 @@
-//! The story that the demo tells: seven steps, each of which states what was observed.
+//! The story that the demo tells: twelve steps, each of which states what was observed.
 //!
 //! The journal and the slots are read from the flash file with the host tools, and the device's own
 //! log is decoded; nothing is said because it was intended. Each step begins and ends with the device
 //! switched off, so a story can be begun at any step from a [`World`] that an earlier run left there.
 
 mod corruption;
+mod crashing;
 mod cuts;
 mod device;
 mod failing;
@@ -44,7 +45,7 @@ struct Step {
 }
 
 /// The steps, in their order; numbers begin at 1.
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 12] = [
     Step {
         title: "keys, images, a factory flash file; v1 boots confirmed from A",
         tell: first_update::factory,
@@ -54,8 +55,20 @@ const STEPS: [Step; 7] = [
         tell: first_update::update,
     },
     Step {
-        title: "v3 fails a named health check and is given back",
-        tell: failing::failed_check,
+        title: "v3 fails its self-test, a named health check, and is given back",
+        tell: failing::self_test,
+    },
+    Step {
+        title: "v3b finds its supply too low",
+        tell: failing::supply,
+    },
+    Step {
+        title: "v3c nearly uses its stack up",
+        tell: failing::free_stack,
+    },
+    Step {
+        title: "v3d loses the server that it came from: given back, taken once more, then never again",
+        tell: failing::update_source,
     },
     Step {
         title: "v4 hangs, v4b feeds the watchdog for ever: both end, back on v2",
@@ -72,6 +85,14 @@ const STEPS: [Step; 7] = [
     Step {
         title: "the active slot is corrupted, and mended by v7",
         tell: corruption::corruption,
+    },
+    Step {
+        title: "v8 raises the floor; the journal is destroyed, and the fuses hold it",
+        tell: corruption::lost_journal,
+    },
+    Step {
+        title: "v9b crashes once it is confirmed, then v9 too: a thousand resets, one snapshot",
+        tell: crashing::crash_loop,
     },
 ];
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail};
 use bistable_core::digest::Digest;
 use bistable_core::manifest::MANIFEST_LEN;
 
@@ -11,7 +11,10 @@ use super::timeline::observed;
 use super::world::World;
 
 /// What the behaviour's byte stands behind in the application's ELF file.
-const MARKER: &[u8] = b"demo behaviour:";
+const BEHAVIOUR: &[u8] = b"demo behaviour:";
+
+/// What the supply voltage stands behind, two bytes of millivolts.
+const SUPPLY: &[u8] = b"demo supply, mV:";
 
 /// A release of the demo application.
 #[derive(Clone, Debug)]
@@ -19,8 +22,12 @@ pub(super) struct Release {
     pub(super) name: &'static str,
     pub(super) version: &'static str,
     pub(super) sequence: u32,
-    /// `h`ealthy, `f`ails its self-test, hangs (`x`), feeds the `w`atchdog for ever.
+    /// `h`ealthy. On trial: `f`ails its self-test, hangs (`x`), feeds the `w`atchdog for ever, goes `d`eep down in
+    /// its stack, loses its update `s`ource. Once confirmed: `c`rashes, resets and `a`nnounces it, crashes
+    /// `l`ater (when the one after it was rejected).
     pub(super) behaviour: u8,
+    /// What it takes for its supply, in millivolts.
+    pub(super) supply: u16,
     pub(super) security_counter: u32,
     pub(super) revoke_below: u32,
     pub(super) attempts: u8,
@@ -37,6 +44,7 @@ impl Release {
             version,
             sequence,
             behaviour: b'h',
+            supply: 3300,
             security_counter: 1,
             revoke_below: 1,
             attempts: 3,
@@ -69,7 +77,7 @@ impl World {
         if elf("a").exists() {
             for slot in ["a", "b"] {
                 let patched = self.places.file(format!("{}.{slot}.elf", release.name));
-                patch(&elf(slot), &patched, release.behaviour)?;
+                patch(&elf(slot), &patched, release)?;
                 add(&format!("--elf-{slot}"), text(&patched));
             }
         } else {
@@ -135,22 +143,31 @@ pub(super) fn name_of(image: &[u8]) -> Result<String> {
     Ok(Digest::of(manifest).to_string())
 }
 
-/// Copies an ELF file with another behaviour.
-fn patch(elf: &Path, patched: &Path, behaviour: u8) -> Result<()> {
+/// Copies an ELF file with the behaviour of `release`.
+fn patch(elf: &Path, patched: &Path, release: &Release) -> Result<()> {
     let mut bytes = fs::read(elf).with_context(|| format!("read {}", elf.display()))?;
-    let places: Vec<usize> = bytes
-        .windows(MARKER.len())
-        .enumerate()
-        .filter(|(_, window)| *window == MARKER)
-        .map(|(at, _)| at + MARKER.len())
-        .collect();
-    ensure!(
-        places.len() == 1,
-        "{}: found the behaviour's marker {} times, expected once",
-        elf.display(),
-        places.len()
-    );
-    bytes[places[0]] = behaviour;
+    put(&mut bytes, BEHAVIOUR, &[release.behaviour])
+        .and_then(|()| put(&mut bytes, SUPPLY, &release.supply.to_le_bytes()))
+        .with_context(|| elf.display().to_string())?;
     fs::write(patched, bytes)?;
+    Ok(())
+}
+
+/// Puts `bytes` behind `marker`.
+fn put(elf: &mut [u8], marker: &[u8], bytes: &[u8]) -> Result<()> {
+    let windows = elf.windows(marker.len()).enumerate();
+    let found = windows.filter(|(_, window)| *window == marker);
+    let places: Vec<usize> = found.map(|(at, _)| at + marker.len()).collect();
+    let [place] = places[..] else {
+        bail!(
+            "found the marker {:?} {} times, expected once",
+            String::from_utf8_lossy(marker),
+            places.len()
+        );
+    };
+    let place = elf.get_mut(place..place + bytes.len());
+    place
+        .context("the file ends behind the marker")?
+        .copy_from_slice(bytes);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Step 5: what a bad source, a bad signer and a bad release can do, which is nothing.
+//! Step 8: what a bad source, a bad signer and a bad release can do, which is nothing.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use super::world::World;
 /// The chunk in which a bit is flipped: the seventh.
 const BAD_CHUNK: u32 = 6;
 
-/// Step 5.
+/// Step 8.
 pub(super) fn refusals(world: &mut World, planted: bool) -> Result<()> {
     let v2 = built(world, "v2")?;
     let v5 = world.build(&Release::new("v5", "5.0.0", 10))?;

@@ -261,4 +261,67 @@ pub const DEFECTS: &[Defect] = &[
         "progress-thrown-away",
         "an installation that is begun again in the same boot starts anew",
     ),
+    // Health.
+    defect(
+        "crash-loop-ignored",
+        "a confirmed image that crashes again and again is started again",
+    ),
+    defect(
+        "crash-loop-not-recorded",
+        "the other image is started for it, and nothing is recorded",
+    ),
+    defect(
+        "crash-loop-ends-nowhere",
+        "the crashing image is rejected though the other one does not verify",
+    ),
+    defect(
+        "active-blamed-for-the-other",
+        "the active image is rejected when the other one, which runs instead, crashes",
+    ),
+    defect(
+        "crash-counted-twice",
+        "an abnormal reset of a confirmed image counts as two",
+    ),
+    defect(
+        "crashes-of-another-counted",
+        "an image inherits the abnormal resets of the one before it",
+    ),
+    defect(
+        "crashes-never-forgotten",
+        "a soak period clears no abnormal resets",
+    ),
+    defect(
+        "crashes-forgotten-at-once",
+        "abnormal resets are cleared before the soak period is over",
+    ),
+    defect(
+        "ram-never-cleared",
+        "another image is started with what the last one left in RAM",
+    ),
+    defect(
+        "schema-ignored",
+        "an image that cannot read the present data schema is acceptable",
+    ),
+    defect("migrated-on-trial", "a trial may migrate the data"),
+    defect(
+        "cut-off-not-forgiven",
+        "an image that only lacked its update source may not be offered again",
+    ),
+    defect(
+        "fuses-ignored",
+        "the floor that the fuses hold counts for nothing",
+    ),
+    defect("fuses-never-raised", "no confirmation raises the fuses"),
+    defect(
+        "fuses-raised-at-confirm-only",
+        "fuses that a cut left behind the floor stay there",
+    ),
+    defect(
+        "fuses-raised-by-a-trial",
+        "a trial raises the fuses to what its manifest revokes",
+    ),
+    defect(
+        "fuses-raised-again",
+        "the fuses are raised at each start to what they hold",
+    ),
 ];

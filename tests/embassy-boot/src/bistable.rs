@@ -9,10 +9,10 @@ use bistable_core::reset::ResetReason;
 use bistable_core::state::{Origin, Snapshot};
 use bistable_core::verify::Verified;
 use bistable_tests::board::Fed;
-use bistable_tests::device::{CHECKS, PAGE as PAGE_BUFFER, install, layout_with};
+use bistable_tests::device::{CHECKS, PAGE as PAGE_BUFFER, application, install, layout_with};
 use bistable_tests::fixtures::{fields, image_of, product, program_for};
 use bistable_tests::images::Built;
-use bistable_updater::{Platform, Product as Application, Updater};
+use bistable_updater::{Platform, Updater};
 
 use crate::life::PAGE;
 use crate::operations::{Chip, Cost, Costs, IMAGE, SLOT};
@@ -119,14 +119,9 @@ impl Machine {
         running: Slot,
         task: impl FnOnce(&mut Updater<Running<'_>, PAGE_BUFFER>),
     ) {
-        let application = Application {
-            layout: self.layout,
-            ring: product().ring,
-            entry: product().entry,
-            checks: &CHECKS,
-        };
+        let product = application(self.layout);
         let address = self.layout.payload_address(running) + 100;
-        let updater = Updater::start(Running(self), application, address);
+        let updater = Updater::start(Running(self), product, address);
         let mut updater = updater.unwrap_or_else(|refusal| panic!("no updater: {refusal:?}"));
         task(&mut updater);
     }

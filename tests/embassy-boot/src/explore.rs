@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 
 use bistable_tests::explorer::choices::Choices;
-use bistable_tests::explorer::flash::Truth;
+use bistable_tests::explorer::truth::Truth;
 
-use crate::chip::{Class, Marked};
 use crate::life::{Booted, Image, World};
+use crate::point::{Class, Marked};
 
 /// What may become of the device, from good to bad. What counts is the worst, over all that torn words may
 /// read as.

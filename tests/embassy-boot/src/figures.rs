@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use crate::chip::{Class, Reprogram};
+use crate::chip::Reprogram;
 use crate::explore::{Findings, Verdict, pairs_of_cuts, single_cuts};
 use crate::life::{Partitions, World};
 use crate::operations::{Costs, IMAGE, costs};
+use crate::point::Class;
 
 /// ACTIVE in embassy-boot's examples for the nRF52840, in pages.
 const NRF52840: Partitions = Partitions { active_pages: 16 };

@@ -12,7 +12,8 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use bistable_tests::explorer::choices::Choices;
-use bistable_tests::explorer::flash::{Outcome, Shape, Truth};
+use bistable_tests::explorer::shape::Shape;
+use bistable_tests::explorer::truth::{Outcome, Truth};
 use bistable_tests::random::Random;
 use embassy_boot::{
     AlignedBuffer, BlockingFirmwareUpdater, BootError, BootLoader, BootLoaderConfig,
@@ -23,7 +24,8 @@ use embassy_sync::blocking_mutex::Mutex;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
 
-use crate::chip::{Chip, Marked, Point, Reprogram};
+use crate::chip::{Chip, Reprogram};
+use crate::point::{Marked, Point};
 
 /// Length of a page, in bytes: the erase size of an nRF52840, and what its bootloader's buffer holds.
 pub(crate) const PAGE: u32 = 4096;

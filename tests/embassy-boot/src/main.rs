@@ -10,6 +10,7 @@ mod explore;
 mod figures;
 mod life;
 mod operations;
+mod point;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -10,11 +10,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use bistable_defects::{DEFECTS, Defect, VARIABLE};
-use bistable_tests::explorer::graph::{Findings, explore};
+use bistable_tests::explorer::findings::Findings;
+use bistable_tests::explorer::graph::explore;
 use bistable_tests::explorer::invariants::Invariant;
 use bistable_tests::explorer::plan::{self, Task, Way};
 use bistable_tests::explorer::report::{Caught, Line, Report, Trace};
-use bistable_tests::explorer::walk::{retell, walk};
+use bistable_tests::explorer::retell::retell;
+use bistable_tests::explorer::walk::walk;
 use bistable_tests::explorer::world::World;
 use bistable_tests::explorer::{hunt, jobs, path};
 use clap::Parser;
@@ -125,7 +127,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
     Ok(report.is_well())
 }
 
-fn named(name: &str) -> Result<bistable_tests::explorer::world::Job> {
+fn named(name: &str) -> Result<bistable_tests::explorer::scenario::Job> {
     jobs::job(name).with_context(|| {
         let geometries = jobs::GEOMETRIES.iter().chain(&jobs::REALISTIC);
         let geometries: Vec<_> = geometries.map(|geometry| geometry.name).collect();

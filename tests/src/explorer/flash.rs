@@ -1,431 +1,12 @@
-//! A flash as it is, and as it reads: the model that the explorer cuts.
-//!
-//! The truth of a flash is a list of *cells*: what one program call wrote, or what was left of it. Code that
-//! reads a flash can tell four things apart of a cell: it reads as what was written, as something else, as
-//! blank, or not at all. A cell whose units were being written (erased) when the power went may be each of
-//! these, afresh at each boot, until its sector is erased: it is [`Unstable`](CellState::Unstable), and what it
-//! reads as in this boot is decided when it is first read.
-//!
-//! Write-once per erase is enforced on the truth: a unit that reads as blank may have been programmed, and a
-//! sector that reads as erased may not be.
+//! A flash with the power on: what its truth reads as in this boot is decided when it is first read.
 
-use std::cell::OnceCell;
-use std::hash::{BuildHasher, Hasher};
 use std::ops::Range;
 use std::rc::Rc;
 
-use bistable_core::digest::Digest;
-use bistable_core::snapshot::{self, SNAPSHOT_LEN};
-use foldhash::fast::FixedState;
-
 use super::choices::Choices;
-use crate::random::Random;
-
-/// Whether what is there stays what it is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-pub enum CellState {
-    /// Reads as these bytes, for good.
-    Stable,
-    /// Cannot be read.
-    Fails,
-    /// Reads as these bytes, as garbage, as blank, or not at all; afresh at each boot.
-    Unstable,
-}
-
-/// What one program call wrote, or a part of it.
-#[derive(Debug)]
-pub struct Content {
-    /// What was, or was to be, written.
-    pub bytes: Box<[u8]>,
-    /// Of the bytes; in the journal, without sequence numbers and what depends on them.
-    hash: u64,
-    /// Of a valid copy in the journal, or of a piece of a copy that may become whole again.
-    sequence: Option<u32>,
-    /// Whether it is a valid copy in the journal.
-    is_copy: bool,
-    /// Where in a copy of the journal it begins, and the layout that copies name.
-    place: Option<(u32, Digest)>,
-    /// What is left of it when it is written, or erased, only in part.
-    garbage: OnceCell<Rc<Content>>,
-    /// The same but for one unit.
-    lacking: OnceCell<Rc<Content>>,
-}
-
-/// Where a content lies.
-#[derive(Clone, Debug)]
-pub struct Cell {
-    /// Its first byte, from the flash's start.
-    pub at: u32,
-    /// What.
-    pub content: Rc<Content>,
-    /// Whether that is what it reads as.
-    pub state: CellState,
-}
-
-impl Cell {
-    fn end(&self) -> u32 {
-        self.at + self.content.bytes.len() as u32
-    }
-
-    fn range(&self) -> Range<u32> {
-        self.at..self.end()
-    }
-}
-
-impl Content {
-    /// These bytes; `place` says where in a copy of the journal they begin, and the layout that copies name.
-    #[must_use]
-    pub fn new(bytes: &[u8], place: Option<(u32, Digest)>) -> Rc<Self> {
-        let (mut sequence, mut is_copy) = (None, false);
-        let hash = if let Some((begin, layout)) = place {
-            let mut masked = bytes.to_vec();
-            for (byte, at) in masked.iter_mut().zip(begin as usize..) {
-                if SEQUENCE.contains(&at) || CHECKSUM.contains(&at) {
-                    *byte = 0;
-                }
-            }
-            if let Ok(copy) = <&[u8; SNAPSHOT_LEN]>::try_from(bytes) {
-                is_copy = snapshot::is_valid(copy, layout);
-                sequence = is_copy.then(|| snapshot::sequence(copy));
-            } else if begin == 0 {
-                sequence = number_in(bytes);
-            }
-            hash_of(&masked)
-        } else {
-            hash_of(bytes)
-        };
-        Rc::new(Self {
-            bytes: bytes.into(),
-            hash: hash ^ u64::from(is_copy),
-            sequence,
-            is_copy,
-            place,
-            garbage: OnceCell::new(),
-            lacking: OnceCell::new(),
-        })
-    }
-
-    /// Whether it is what a copy of the journal is not: nothing asks more of it.
-    fn is_garbage(&self) -> bool {
-        self.place.is_some() && self.bytes.len() == SNAPSHOT_LEN && !self.is_copy
-    }
-
-    /// All but the second unit, which is blank.
-    fn lacking(self: &Rc<Self>, write: u32) -> Rc<Self> {
-        let lacking = self.lacking.get_or_init(|| {
-            let write = write as usize;
-            let mut left = self.bytes.to_vec();
-            left[write..2 * write].fill(0xff);
-            Self::new(&left, self.place)
-        });
-        lacking.clone()
-    }
-
-    /// What a cut leaves that is no longer valid: the first half of the units written, one torn, the others
-    /// untouched. Garbage of garbage is the same garbage.
-    fn garbage(self: &Rc<Self>, write: u32) -> Rc<Self> {
-        let garbage = self.garbage.get_or_init(|| {
-            let write = write as usize;
-            let half = self.bytes.len() / 2 / write * write;
-            let mut left = vec![0xff; self.bytes.len()];
-            left[..half].copy_from_slice(&self.bytes[..half]);
-            let torn = (half + write).min(left.len());
-            left[half..torn].fill(0x5a);
-            Self::new(&left, self.place)
-        });
-        garbage.clone()
-    }
-}
-
-/// What is on a flash, whatever it reads as.
-#[derive(Clone, Debug, Default)]
-pub struct Truth {
-    /// In the order of their places.
-    cells: Vec<Cell>,
-    /// Sectors whose erase was cut: bit *i* is sector *i*.
-    unerased: u128,
-}
-
-/// How much of an operation happens when it is cut, or reports failure.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-pub enum Outcome {
-    /// Nothing.
-    Before,
-    /// Everything.
-    After,
-    /// What it touches comes and goes.
-    Unstable,
-    /// What it touches is garbage for good: the first half of the units is done, one is torn.
-    Garbage,
-    /// What it touches cannot be read.
-    Fails,
-    /// Of a program call: one unit, the second, stays as it was; the others are done.
-    Lacks,
-    /// Of an erase: the sector reads as erased, and is not.
-    Blank,
-    /// Of an erase: so many of the cells in the sector are as they were, the others garbage.
-    Keeps(u8),
-    /// Each unit is untouched, done, or torn for good or for now, as the seed says.
-    Drawn(u32),
-}
-
-/// A flash's sizes, and the part of it that holds the journal.
-#[derive(Clone, Debug)]
-pub struct Shape {
-    /// Write unit in bytes.
-    pub write: u32,
-    /// Erase sector in bytes.
-    pub erase: u32,
-    /// In bytes.
-    pub size: u32,
-    /// Where the journal lies, if it does.
-    pub journal: Range<u32>,
-    /// Length of a journal sector in bytes: one or several erase sectors.
-    pub journal_sector: u32,
-    /// The layout that the journal's copies name.
-    pub layout: Digest,
-}
-
-/// The sequence number in the first piece of a copy, if it is long enough.
-fn number_in(piece: &[u8]) -> Option<u32> {
-    let number = piece.get(SEQUENCE)?.first_chunk()?;
-    Some(u32::from_le_bytes(*number))
-}
-
-fn hash_of(bytes: &[u8]) -> u64 {
-    let mut hasher = FixedState::with_seed(0xb157).build_hasher();
-    hasher.write(bytes);
-    hasher.finish()
-}
-
-impl Shape {
-    fn sectors(&self) -> u32 {
-        self.size / self.erase
-    }
-
-    /// What is programmed at `at`.
-    #[must_use]
-    pub fn content(&self, at: u32, bytes: &[u8]) -> Rc<Content> {
-        let place = self.journal.contains(&at).then(|| {
-            let in_sector = (at - self.journal.start) % self.journal_sector;
-            (in_sector % SNAPSHOT_LEN as u32, self.layout)
-        });
-        Content::new(bytes, place)
-    }
-}
-
-/// Where a copy's sequence number lies, and what depends on it.
-const SEQUENCE: Range<usize> = 4..8;
-const CHECKSUM: Range<usize> = SNAPSHOT_LEN - 4..SNAPSHOT_LEN;
-
-impl Truth {
-    /// The cells, in the order of their places.
-    #[must_use]
-    pub fn cells(&self) -> &[Cell] {
-        &self.cells
-    }
-
-    fn overlapping(&self, range: &Range<u32>) -> Range<usize> {
-        let first = self.cells.partition_point(|cell| cell.end() <= range.start);
-        let behind = self.cells.partition_point(|cell| cell.at < range.end);
-        first..behind.max(first)
-    }
-
-    /// Cuts cells that lie across `range`'s ends in two.
-    fn split_at_ends(&mut self, shape: &Shape, range: &Range<u32>) {
-        for end in [range.start, range.end] {
-            let place = self
-                .cells
-                .iter()
-                .position(|cell| cell.at < end && cell.end() > end);
-            if let Some(place) = place {
-                let cell = self.cells.remove(place);
-                let (left, right) = cell.content.bytes.split_at((end - cell.at) as usize);
-                let piece = |at, bytes| Cell {
-                    at,
-                    content: shape.content(at, bytes),
-                    state: cell.state,
-                };
-                let pieces = [piece(cell.at, left), piece(end, right)];
-                self.cells.splice(place..place, pieces);
-            }
-        }
-    }
-
-    /// Erases the sector at `at`, as far as `outcome` says.
-    pub fn erase(&mut self, shape: &Shape, at: u32, outcome: Outcome) {
-        let bit = 1_u128 << (at / shape.erase);
-        let range = at..at + shape.erase;
-        if outcome == Outcome::Before {
-            return;
-        }
-        self.split_at_ends(shape, &range);
-        let there = self.overlapping(&range);
-        self.unerased |= bit;
-        match outcome {
-            Outcome::After => {
-                self.cells.drain(there);
-                self.unerased &= !bit;
-            }
-            Outcome::Blank | Outcome::Lacks => {
-                self.cells.drain(there);
-            }
-            Outcome::Unstable => {
-                for cell in &mut self.cells[there] {
-                    if cell.state == CellState::Stable {
-                        cell.state = CellState::Unstable;
-                    }
-                }
-            }
-            Outcome::Fails => {
-                for cell in &mut self.cells[there] {
-                    cell.state = CellState::Fails;
-                }
-            }
-            Outcome::Garbage => self.spoil(shape, there),
-            Outcome::Keeps(kept) => {
-                let first = (there.start + usize::from(kept)).min(there.end);
-                self.spoil(shape, first..there.end);
-            }
-            Outcome::Drawn(seed) => {
-                let mut random = Random::new(seed.into());
-                for place in there {
-                    match random.below(4) {
-                        0 => {}
-                        1 => self.spoil(shape, place..place + 1),
-                        2 => self.cells[place].state = CellState::Unstable,
-                        _ => self.cells[place].state = CellState::Fails,
-                    }
-                }
-            }
-            Outcome::Before => {}
-        }
-    }
-
-    fn spoil(&mut self, shape: &Shape, cells: Range<usize>) {
-        for cell in &mut self.cells[cells] {
-            cell.content = cell.content.garbage(shape.write);
-            cell.state = CellState::Stable;
-        }
-    }
-
-    /// Programs `content` at `at`, as far as `outcome` says.
-    pub fn program(&mut self, shape: &Shape, at: u32, content: &Rc<Content>, outcome: Outcome) {
-        let (content, state) = match outcome {
-            Outcome::Before => return,
-            Outcome::After => (content.clone(), CellState::Stable),
-            Outcome::Unstable => (content.clone(), CellState::Unstable),
-            Outcome::Fails => (content.clone(), CellState::Fails),
-            Outcome::Garbage | Outcome::Blank | Outcome::Keeps(_) => {
-                (content.garbage(shape.write), CellState::Stable)
-            }
-            Outcome::Lacks => (content.lacking(shape.write), CellState::Stable),
-            Outcome::Drawn(seed) => return self.program_drawn(shape, at, &content.bytes, seed),
-        };
-        self.put(Cell { at, content, state });
-    }
-
-    /// Each unit for itself.
-    fn program_drawn(&mut self, shape: &Shape, at: u32, bytes: &[u8], seed: u32) {
-        let mut random = Random::new(seed.into());
-        let mut state = CellState::Stable;
-        let mut run: Vec<u8> = Vec::new();
-        let mut begun = at;
-        for unit in bytes.chunks(shape.write as usize) {
-            let (unit, next) = match random.below(6) {
-                0 => (vec![0xff; unit.len()], CellState::Stable),
-                1 => (random.bytes(unit.len()), CellState::Stable),
-                2 => (unit.to_vec(), CellState::Unstable),
-                _ => (unit.to_vec(), CellState::Stable),
-            };
-            if next != state && !run.is_empty() {
-                self.put_bytes(shape, begun, &run, state);
-                begun += run.len() as u32;
-                run.clear();
-            }
-            state = next;
-            run.extend(unit);
-        }
-        self.put_bytes(shape, begun, &run, state);
-    }
-
-    fn put_bytes(&mut self, shape: &Shape, at: u32, bytes: &[u8], state: CellState) {
-        let content = shape.content(at, bytes);
-        self.put(Cell { at, content, state });
-    }
-
-    fn put(&mut self, cell: Cell) {
-        let place = self.cells.partition_point(|other| other.at < cell.at);
-        self.cells.insert(place, cell);
-    }
-
-    /// Flips a bit of the cell at this place in the list, for good: of this byte.
-    pub fn flip(&mut self, shape: &Shape, at: u32, byte: usize) -> bool {
-        let Some(cell) = self.cells.iter_mut().find(|cell| cell.at == at) else {
-            return false;
-        };
-        let mut bytes = cell.content.bytes.to_vec();
-        bytes[byte] ^= 0x10;
-        cell.content = shape.content(cell.at, &bytes);
-        true
-    }
-
-    /// Whether something in `range` may read differently from boot to boot.
-    #[must_use]
-    pub fn comes_and_goes(&self, shape: &Shape, range: Range<u32>) -> bool {
-        let mut sectors = range.start / shape.erase..range.end.div_ceil(shape.erase);
-        let cells = &self.cells[self.overlapping(&range)];
-        cells.iter().any(|cell| cell.state == CellState::Unstable)
-            || sectors.any(|sector| self.unerased >> sector & 1 == 1)
-    }
-
-    /// Makes the cell at `at` be so.
-    pub fn make(&mut self, at: u32, state: CellState) {
-        for cell in self.cells.iter_mut().filter(|cell| cell.at == at) {
-            cell.state = state;
-        }
-    }
-
-    /// What tells this truth from others. In the journal, of sequence numbers only their order counts, and
-    /// distances below the number of sectors: code compares them and adds one to the highest that it can read,
-    /// which may be just what a copy has that it cannot read.
-    pub fn fingerprint(&self, shape: &Shape, relative: bool, words: &mut Vec<u64>) {
-        let first = self
-            .cells
-            .partition_point(|cell| cell.at < shape.journal.start);
-        let behind = self
-            .cells
-            .partition_point(|cell| cell.at < shape.journal.end);
-        let mut sequences: Vec<u32> = self.cells[first..behind.max(first)]
-            .iter()
-            .filter_map(|cell| cell.content.sequence)
-            .collect();
-        sequences.sort_unstable();
-        sequences.dedup();
-        let mut ranks = sequences.clone();
-        let farthest = (shape.journal.len() as u32 / shape.journal_sector).saturating_sub(1);
-        if relative && let Some(lowest) = ranks.first_mut() {
-            *lowest = 1;
-        }
-        for place in 1..ranks.len() {
-            let distance = sequences[place] - sequences[place - 1];
-            if relative {
-                ranks[place] = ranks[place - 1] + distance.min(farthest);
-            }
-        }
-        for cell in &self.cells {
-            let rank = cell.content.sequence.map_or(0, |sequence| {
-                let place = sequences.binary_search(&sequence);
-                place.map_or(0, |place| ranks[place])
-            });
-            words.push(u64::from(cell.at) << 34 | (cell.state as u64) << 32 | u64::from(rank));
-            words.push(cell.content.hash);
-        }
-        words.push(u64::MAX);
-        words.push(self.unerased as u64);
-        words.push((self.unerased >> 64) as u64);
-    }
-}
+use super::content::Content;
+use super::shape::Shape;
+use super::truth::{Cell, CellState, Outcome, Truth};
 
 /// What stopped the code under test, or was its own fault.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -476,7 +57,7 @@ impl Flash {
             failing: Vec::new(),
             breach: None,
         };
-        for cell in &truth.cells {
+        for cell in truth.cells() {
             flash.show(cell);
         }
         flash
@@ -501,7 +82,7 @@ impl Flash {
         self.failing.retain(apart);
         self.view[range.start as usize..range.end as usize].fill(0xff);
         let truth = self.truth.clone();
-        for cell in &truth.cells[truth.overlapping(range)] {
+        for cell in truth.cells_in(range) {
             self.show(cell);
         }
     }
@@ -537,8 +118,7 @@ impl Flash {
             return self.settle(&cell, reading);
         }
         let sector = (cell.start - shape.journal.start) / shape.journal_sector;
-        let start = shape.journal.start + sector * shape.journal_sector;
-        let whole = start..start + shape.journal_sector;
+        let whole = shape.journal_sector(sector);
         let mut cells = self.undecided.clone();
         cells.retain(|cell| whole.contains(&cell.start));
         // As many as there are, one less, and so on; none in each bad way.
@@ -587,17 +167,10 @@ impl Flash {
     pub fn program(&mut self, at: u32, content: &Rc<Content>, outcome: Outcome) {
         let shape = self.shape.clone();
         let range = at..at + content.bytes.len() as u32;
-        let sectors = range.start / shape.erase..range.end.div_ceil(shape.erase);
-        let torn = sectors
-            .clone()
-            .any(|sector| self.truth.unerased >> sector & 1 == 1);
-        if torn || !self.truth.overlapping(&range).is_empty() {
+        if self.truth.is_used(&shape, &range) {
             self.misused(format!("{range:#x?} is programmed and was not erased"));
             // What real flash would make of it: nothing good.
-            let truth = Rc::make_mut(&mut self.truth);
-            truth.split_at_ends(&shape, &range);
-            let there = truth.overlapping(&range);
-            truth.cells.drain(there);
+            Rc::make_mut(&mut self.truth).clear(&shape, &range);
         }
         Rc::make_mut(&mut self.truth).program(&shape, at, content, outcome);
         self.show_again(&range);
@@ -617,12 +190,6 @@ impl Flash {
 
     fn misused(&mut self, how: String) {
         self.breach.get_or_insert(how);
-    }
-
-    /// Sectors of it.
-    #[must_use]
-    pub fn sectors(&self) -> u32 {
-        self.shape.sectors()
     }
 }
 
@@ -651,36 +218,13 @@ fn first_overlapping(ranges: &[Range<u32>], range: &Range<u32>) -> Option<usize>
 
 #[cfg(test)]
 mod tests {
-    use bistable_core::layout::Slot;
-    use bistable_core::snapshot::encode;
-    use bistable_core::state::Snapshot;
-
     use super::*;
-    use crate::states::image;
-
-    const LAYOUT: Digest = Digest([7; Digest::LEN]);
-
-    fn shape() -> Rc<Shape> {
-        Rc::new(Shape {
-            write: 8,
-            erase: 2048,
-            size: 4 * 2048,
-            journal: 0..2 * 2048,
-            journal_sector: 2048,
-            layout: LAYOUT,
-        })
-    }
-
-    fn copy(sequence: u32, floor: u32) -> Vec<u8> {
-        let snapshot = Snapshot::with_confirmed(Slot::A, image(1), floor);
-        encode(&snapshot, sequence, LAYOUT).to_vec()
-    }
 
     /// A flash whose last operation, at 4096 bytes, got so far.
     fn cut_while_programming(bytes: &[u8], outcome: Outcome) -> Truth {
         let mut truth = Truth::default();
-        let content = shape().content(4096, bytes);
-        truth.program(&shape(), 4096, &content, outcome);
+        let content = Shape::example().content(4096, bytes);
+        truth.program(&Shape::example(), 4096, &content, outcome);
         truth
     }
 
@@ -690,7 +234,7 @@ mod tests {
         let mut found = Vec::new();
         let mut choices = Choices::first();
         loop {
-            let mut flash = Flash::power_on(&shape(), &truth);
+            let mut flash = Flash::power_on(&Shape::example(), &truth);
             let mut bytes = vec![0; 64];
             let read = flash.read(4096, &mut bytes, &mut choices);
             let again = flash.read(4096, &mut [0; 64], &mut choices);
@@ -729,10 +273,10 @@ mod tests {
     #[test]
     fn what_was_written_may_come_back_after_an_erase_that_was_cut() {
         let mut truth = cut_while_programming(&[3; 64], Outcome::After);
-        truth.erase(&shape(), 4096, Outcome::Unstable);
+        truth.erase(&Shape::example(), 4096, Outcome::Unstable);
         assert!(readings(&truth).contains(&Ok(vec![3; 64])));
         assert!(readings(&truth).contains(&Ok(vec![0xff; 64])));
-        truth.erase(&shape(), 4096, Outcome::After);
+        truth.erase(&Shape::example(), 4096, Outcome::After);
         assert_eq!(readings(&truth), [Ok(vec![0xff; 64])]);
     }
 
@@ -740,33 +284,11 @@ mod tests {
     fn a_sector_that_only_reads_as_erased_must_not_be_programmed() {
         for (outcome, breach) in [(Outcome::Blank, true), (Outcome::After, false)] {
             let mut truth = cut_while_programming(&[3; 64], Outcome::After);
-            truth.erase(&shape(), 4096, outcome);
-            let mut flash = Flash::power_on(&shape(), &Rc::new(truth));
-            let content = shape().content(4160, &[5; 64]);
+            truth.erase(&Shape::example(), 4096, outcome);
+            let mut flash = Flash::power_on(&Shape::example(), &Rc::new(truth));
+            let content = Shape::example().content(4160, &[5; 64]);
             flash.program(4160, &content, Outcome::After);
             assert_eq!(flash.breach.is_some(), breach, "{outcome:?}");
         }
-    }
-
-    #[test]
-    fn states_differ_in_the_order_of_sequence_numbers_and_not_in_their_height() {
-        let key = |first: &[u8], second: &[u8], outcome| {
-            let mut truth = Truth::default();
-            for (at, bytes) in [(0, first), (2048, second)] {
-                let content = shape().content(at, bytes);
-                truth.program(&shape(), at, &content, outcome);
-            }
-            let mut words = Vec::new();
-            truth.fingerprint(&shape(), true, &mut words);
-            words
-        };
-        let low = key(&copy(1, 0), &copy(2, 0), Outcome::After);
-        assert_eq!(low, key(&copy(71, 0), &copy(72, 0), Outcome::After));
-        assert_ne!(low, key(&copy(2, 0), &copy(1, 0), Outcome::After));
-        assert_ne!(low, key(&copy(1, 0), &copy(2, 9), Outcome::After));
-        assert_ne!(low, key(&copy(1, 0), &copy(2, 0), Outcome::Unstable));
-        // Garbage has no number that anything could read.
-        let garbage = key(&copy(1, 0), &copy(2, 0), Outcome::Garbage);
-        assert_eq!(garbage, key(&copy(9, 0), &copy(4, 0), Outcome::Garbage));
     }
 }

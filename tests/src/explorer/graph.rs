@@ -1,104 +1,31 @@
 //! Every state that can be reached, by every cut of every operation, until there is no new one.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use bistable_core::handover::Handover;
-use bistable_core::state::SlotState;
-use foldhash::fast::FixedState;
-
-use super::boot::{Ghost, Run, Standing, State};
+use super::boot::{Run, Standing};
 use super::choices::Choices;
-use super::flash::Outcome;
+use super::cuts::{after_cut, outcomes, resets_at};
+use super::distances::{DONE, Edge, NEVER, distances};
+use super::findings::{Bounds, Findings};
+use super::hardware::Failures;
 use super::invariants::{Invariant, Violation};
-use super::machine::{Failures, Known, Operation, Point, Truths};
+use super::key::key_of;
 use super::path::{How, Step};
-use super::walk::costs_too_much;
-use super::world::{Erases, Lives, World, budget_left, is_rejected};
+use super::rest::{costs_too_much, is_done};
+use super::scenario::Lives;
+use super::state::State;
+use super::truth::Outcome;
+use super::world::World;
 
-/// When to stop.
-#[derive(Clone, Copy, Debug)]
-pub struct Bounds {
-    /// The most boots.
-    pub boots: u64,
-    /// The most cuts over the device's life; `None`: any number.
-    pub cuts: Option<u8>,
-    /// Whether sequence numbers are made relative.
-    pub relative: bool,
-    /// The longest time.
-    pub time: Duration,
-    /// Stop after so many violations.
-    pub violations: usize,
-}
+/// An offered update runs confirmed within so many boots once the faults stop: at most a trial of something else
+/// that must end first, then installation, trial, and the boot after it was confirmed.
+const MOST_BOOTS_TO_GOAL: u8 = 7;
 
-/// How often each kind of cut was made.
-#[derive(Clone, Copy, Debug, Default, serde::Serialize)]
-pub struct Cuts {
-    /// Before an operation.
-    pub before: u64,
-    /// After it, before anybody knew.
-    pub after: u64,
-    /// Within a program call.
-    pub program: u64,
-    /// Within an erase.
-    pub erase: u64,
-    /// Resets that left RAM alone.
-    pub resets: u64,
-    /// Flipped bits.
-    pub flips: u64,
-}
-
-impl Cuts {
-    /// All of them.
-    #[must_use]
-    pub const fn all(&self) -> u64 {
-        self.before + self.after + self.program + self.erase + self.resets + self.flips
-    }
-
-    /// These too.
-    pub const fn add(&mut self, other: &Self) {
-        self.before += other.before;
-        self.after += other.after;
-        self.program += other.program;
-        self.erase += other.erase;
-        self.resets += other.resets;
-        self.flips += other.flips;
-    }
-}
-
-/// What was broken, and the way there.
-#[derive(Clone, Debug)]
-pub struct Found {
-    /// What.
-    pub violation: Violation,
-    /// From the start.
-    pub path: Vec<Step>,
-    /// How many boots it took to find it.
-    pub boots: u64,
-}
-
-/// What came of an exploration.
-#[derive(Clone, Debug, Default)]
-pub struct Findings {
-    /// Different states.
-    pub states: u64,
-    /// Boots that were run.
-    pub boots: u64,
-    /// Cuts that were made.
-    pub cuts: Cuts,
-    /// Whether every reachable state was explored.
-    pub closed: bool,
-    /// The longest row of cuts.
-    pub longest_row: u8,
-    /// The most boots until a confirmed image ran, without further faults.
-    pub most_boots_to_confirmed: u8,
-    /// What was broken.
-    pub violations: Vec<Found>,
-    /// How long it took.
-    pub time: Duration,
-}
+/// Before the first arrival.
+const START: u32 = u32::MAX;
 
 /// Passes keys through: they are hashes already.
 #[derive(Clone, Copy, Default)]
@@ -120,6 +47,7 @@ struct Arrival {
     step: Step,
 }
 
+/// What is remembered of a state.
 struct Node {
     /// The first time that it was reached.
     arrival: u32,
@@ -140,22 +68,13 @@ struct Arrived {
     state: State,
 }
 
-#[derive(Clone, Copy)]
-struct Edge {
-    from: u32,
-    /// [`DONE`] if there is nothing more to do.
-    to: u32,
-}
-
-const DONE: u32 = u32::MAX;
-
 struct Explorer<'w> {
     world: &'w World,
     bounds: Bounds,
     known: HashMap<u128, u32, BuildHasherDefault<AsItIs>>,
     nodes: Vec<Node>,
     arrivals: Vec<Arrival>,
-    frontier: std::collections::VecDeque<Arrived>,
+    frontier: VecDeque<Arrived>,
     /// From each state, whatever it reads as, to where the device gets if its application says nothing.
     silent: Vec<Edge>,
     /// The same until any image runs.
@@ -179,7 +98,7 @@ pub fn explore(
         known: HashMap::default(),
         nodes: Vec::new(),
         arrivals: Vec::new(),
-        frontier: std::collections::VecDeque::new(),
+        frontier: VecDeque::new(),
         silent: Vec::new(),
         dark: Vec::new(),
         helpful: Vec::new(),
@@ -235,14 +154,7 @@ impl Explorer<'_> {
                 row: state.row,
                 life,
                 explored: false,
-                left: match &state.ghost {
-                    Ghost::Known { state, pending } => {
-                        let pending = pending.as_ref();
-                        let pending = pending.map_or(0, |known| budget_left(&known.snapshot));
-                        budget_left(&state.snapshot).max(pending)
-                    }
-                    Ghost::Unknown => bistable_core::state::POWER_BUDGET + 1,
-                },
+                left: state.ghost.budget_left(),
             });
         }
         self.arrivals.push(Arrival { before, step });
@@ -255,6 +167,7 @@ impl Explorer<'_> {
         number
     }
 
+    /// Boots from a state, in every way, and cuts everywhere.
     fn expand(&mut self, arrived: &Arrived) {
         let Arrived { life, state, .. } = arrived;
         let node = &mut self.nodes[arrived.node as usize];
@@ -372,6 +285,7 @@ impl Explorer<'_> {
         }
     }
 
+    /// Something is broken: behind this arrival, in this boot if there is one.
     fn violated(&mut self, violation: Violation, arrival: u32, last: Option<Step>) {
         let mut path: Vec<Step> = last.into_iter().collect();
         let mut arrival = arrival;
@@ -382,11 +296,7 @@ impl Explorer<'_> {
             arrival = *before;
         }
         path.reverse();
-        self.findings.violations.push(Found {
-            violation,
-            path,
-            boots: self.findings.boots,
-        });
+        self.findings.add(violation, path);
     }
 
     /// Without further faults, a confirmed image runs after as many boots as there is budget, and three; and
@@ -406,6 +316,7 @@ impl Explorer<'_> {
         self.check_late(Invariant::Progress, what, &helpful, |_| MOST_BOOTS_TO_GOAL);
     }
 
+    /// From nowhere does it take longer than that.
     fn check_late(
         &mut self,
         invariant: Invariant,
@@ -426,208 +337,8 @@ impl Explorer<'_> {
     }
 }
 
-/// An offered update runs confirmed within so many boots once the faults stop: at most a trial of something else
-/// that must end first, then installation, trial, and the boot after it was confirmed.
-const MOST_BOOTS_TO_GOAL: u8 = 7;
-
-/// More boots than any budget allows.
-const NEVER: u8 = 60;
-
-/// Before the first arrival.
-const START: u32 = u32::MAX;
-
 /// The first node that is farther away than it may be.
 fn late(nodes: &[Node], distances: &[u8], most: impl Fn(&Node) -> u8) -> Option<usize> {
     let mut nodes = nodes.iter().zip(distances);
     nodes.position(|(node, distance)| *distance > most(node))
-}
-
-/// How many steps it takes at most from each node until all is done; nodes without edges are done.
-fn distances(edges: &[Edge], nodes: usize) -> Vec<u8> {
-    let mut distances = vec![0_u8; nodes];
-    loop {
-        let mut changed = false;
-        for edge in edges.iter().rev() {
-            let behind = distances.get(edge.to as usize).copied().unwrap_or(0);
-            let distance = (behind + 1).min(NEVER);
-            let place = &mut distances[edge.from as usize];
-            if distance > *place {
-                *place = distance;
-                changed = true;
-            }
-        }
-        if !changed {
-            return distances;
-        }
-    }
-}
-
-/// Whether the goal's image ran confirmed, or was rejected and may have been: before this boot, or because its
-/// budget for this reset was used up.
-#[must_use]
-pub fn is_done(world: &World, before: &State, run: &Run, end: &State) -> bool {
-    let Some(goal) = world.job.scenario.goal else {
-        return false;
-    };
-    let confirmed = run.standing == Some(Standing::Confirmed);
-    let started = run.story.started.is_some_and(|(image, ..)| image == goal);
-    if confirmed && started {
-        return true;
-    }
-    let image = &world.images[goal];
-    let (Ghost::Known { state, pending }, Ghost::Known { state: after, .. }) =
-        (&before.ghost, &end.ghost)
-    else {
-        return false;
-    };
-    let used_up = |known: &Rc<Known>| {
-        known.snapshot.slots.iter().any(|slot| match slot {
-            SlotState::Trial(_, budget) if before.retained.is_some() => budget.attempts == 0,
-            SlotState::Trial(_, budget) => budget.power == 0,
-            _ => false,
-        })
-    };
-    let mut known = [Some(state), pending.as_ref()].into_iter().flatten();
-    let might = known.any(|known| is_rejected(&known.snapshot, image) || used_up(known));
-    might && is_rejected(&after.snapshot, image)
-}
-
-impl Cuts {
-    /// One more.
-    pub const fn count(&mut self, operation: &Operation, how: How) {
-        match (operation, how.outcome) {
-            _ if how.keeps_ram => self.resets += 1,
-            (_, Outcome::Before) => self.before += 1,
-            (_, Outcome::After) => self.after += 1,
-            (Operation::Erase { .. }, _) => self.erase += 1,
-            _ => self.program += 1,
-        }
-    }
-}
-
-/// The same for a reset, which can also come while no flash operation is under way.
-pub fn resets_at(operation: &Operation, erases: Erases) -> impl Iterator<Item = How> {
-    let outcomes = match operation {
-        Operation::Store => &[Outcome::Before],
-        _ => outcomes(operation, erases),
-    };
-    outcomes.iter().map(|outcome| How {
-        outcome: *outcome,
-        keeps_ram: true,
-    })
-}
-
-/// How far an operation may get when it is cut: all that the code can tell apart.
-#[must_use]
-pub const fn outcomes(operation: &Operation, erases: Erases) -> &'static [Outcome] {
-    match (operation, erases) {
-        (Operation::Store, _) => &[],
-        (Operation::Program { .. }, _) => &[
-            Outcome::Before,
-            Outcome::After,
-            Outcome::Unstable,
-            Outcome::Garbage,
-            Outcome::Lacks,
-            Outcome::Fails,
-        ],
-        (Operation::Erase { .. }, Erases::ComeAndGo) => &[
-            Outcome::Before,
-            Outcome::After,
-            Outcome::Unstable,
-            Outcome::Blank,
-            Outcome::Garbage,
-            Outcome::Fails,
-            Outcome::Keeps(2),
-            Outcome::Keeps(3),
-        ],
-        (Operation::Erase { .. }, Erases::OldOrNone) => &[
-            Outcome::Before,
-            Outcome::After,
-            Outcome::Blank,
-            Outcome::Garbage,
-            Outcome::Fails,
-        ],
-    }
-}
-
-/// What is on the flashes when the operation at `point` is cut.
-fn cut(world: &World, point: &Point, outcome: Outcome) -> Truths {
-    let mut truths = point.truths.clone();
-    match &point.operation {
-        _ if outcome == Outcome::Before => {}
-        Operation::Store => {}
-        Operation::Erase { flash, at } => {
-            Rc::make_mut(&mut truths[*flash]).erase(&world.shapes[*flash], *at, outcome);
-        }
-        Operation::Program { flash, at, content } => {
-            let truth = Rc::make_mut(&mut truths[*flash]);
-            truth.program(&world.shapes[*flash], *at, content, outcome);
-        }
-    }
-    truths
-}
-
-/// The state after a cut at a point, in a boot from `before`; `None` if so many in a row are not looked at.
-#[must_use]
-pub fn after_cut(
-    world: &World,
-    before: &State,
-    (point, ghost): (&Point, &Ghost),
-    how: How,
-) -> Option<State> {
-    let is_known = before.ghost != Ghost::Unknown;
-    let acted = point.durable.is_some() || point.acted && is_known;
-    let row = if acted {
-        1
-    } else {
-        before.row.saturating_add(1)
-    };
-    let (ghost, row) = match world.job.row() {
-        // More in a row than it survives for certain: nothing is known any more.
-        Some(most) if row > most && world.job.beyond => (Ghost::Unknown, most + 1),
-        Some(most) if row > most => return None,
-        Some(_) => (ghost.clone(), row),
-        None => (ghost.clone(), 1),
-    };
-    Some(State {
-        truths: cut(world, point, how.outcome),
-        retained: how.keeps_ram.then(|| point.retained.clone()),
-        ghost,
-        row,
-        flipped: before.flipped && !acted,
-        spoilt: before.spoilt,
-    })
-}
-
-/// What a state is remembered by.
-fn key_of(world: &World, state: &State, relative: bool) -> u128 {
-    let mut words = Vec::with_capacity(96);
-    for (truth, shape) in state.truths.iter().zip(&world.shapes) {
-        truth.fingerprint(shape, relative, &mut words);
-    }
-    let mut lanes = [1, 2].map(|seed| FixedState::with_seed(seed).build_hasher());
-    let retained = state.retained.as_deref().and_then(Handover::decode);
-    // What is only counted, and decides nothing.
-    let retained = retained.map(|handover| Handover {
-        resets: 0,
-        abnormal: 0,
-        last_words: 0,
-        ..handover
-    });
-    let retained = retained.map(|handover| handover.encode());
-    for lane in &mut lanes {
-        words.hash(lane);
-        retained.hash(lane);
-        (state.flipped, state.spoilt).hash(lane);
-        match &state.ghost {
-            Ghost::Unknown => 0_u8.hash(lane),
-            Ghost::Known { state, pending } => {
-                1_u8.hash(lane);
-                state.hash.hash(lane);
-                pending.as_ref().map(|known| known.hash).hash(lane);
-            }
-        }
-    }
-    let [low, high] = lanes.map(|lane| lane.finish());
-    u128::from(high) << 64 | u128::from(low)
 }

@@ -1,7 +1,7 @@
 //! What planted defects are hunted with: short stories, one after the other.
 
 use super::plan::{Task, Way, job};
-use super::world::Erases;
+use super::scenario::Erases;
 
 /// A short story, and the defects that it is known to show.
 struct Prey {
@@ -95,6 +95,35 @@ const STORIES: &[Prey] = &[
         .at_most(20_000)
         .shows(&["own-image-not-disowned"]),
     prey("w8", "moods", ONE).at_most(20_000),
+    prey("w8", "crash-loop", ONE).at_most(20_000).shows(&[
+        "crash-loop-ignored",
+        "crash-loop-not-recorded",
+        "crash-counted-twice",
+        "crashes-never-forgotten",
+        "crashes-forgotten-at-once",
+        "ram-never-cleared",
+    ]),
+    prey("w8", "crash-loop-update", NO_CUT)
+        .at_most(20_000)
+        .shows(&["crashes-of-another-counted"]),
+    prey("w8", "crash-beside-broken", ONE).shows(&["crash-loop-ends-nowhere"]),
+    prey("w8", "crash-of-the-other", ONE).shows(&["active-blamed-for-the-other"]),
+    prey("w8", "migration", ONE)
+        .at_most(20_000)
+        .shows(&["schema-ignored"]),
+    prey("w8", "migration-on-trial", NO_CUT)
+        .at_most(20_000)
+        .shows(&["migrated-on-trial"]),
+    prey("w8", "cut-off", NO_CUT)
+        .at_most(20_000)
+        .shows(&["cut-off-not-forgiven"]),
+    prey("w8", "fuses-alone", NO_CUT).shows(&["fuses-ignored"]),
+    prey("w8", "fuses", ONE).at_most(20_000).shows(&[
+        "fuses-never-raised",
+        "fuses-raised-at-confirm-only",
+        "fuses-raised-by-a-trial",
+        "fuses-raised-again",
+    ]),
     prey("w8", "newer-meanwhile", ONE)
         .at_most(20_000)
         .shows(&["progress-thrown-away"]),

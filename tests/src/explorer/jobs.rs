@@ -1,6 +1,6 @@
 //! What is explored: geometries, scenarios, and which of them together.
 
-use super::world::{Erases, Flips, Geometry, Job, Lives, Nature, Offer, Scenario, Start};
+use super::scenario::{Erases, Flips, Geometry, Job, Lives, Nature, Offer, Scenario, Start};
 
 const SMALL: Geometry = Geometry {
     name: "w1",
@@ -118,12 +118,14 @@ const UPDATE: Scenario = Scenario {
     lives: Lives::Confirmed,
     resets: false,
     flips: Flips::Never,
+    crashes: false,
+    fuses: false,
     failures: 0,
     dead: None,
 };
 
 /// The stories.
-pub const SCENARIOS: [Scenario; 28] = [
+pub const SCENARIOS: [Scenario; 37] = [
     UPDATE,
     Scenario {
         name: "moods",
@@ -224,6 +226,85 @@ pub const SCENARIOS: [Scenario; 28] = [
         offers: &[],
         goal: None,
         resets: true,
+        ..UPDATE
+    },
+    Scenario {
+        name: "crash-loop",
+        about: "confirmed images crash or not, and live through a soak or not; either is what the other falls back to",
+        start: Start::Updated,
+        offers: &[],
+        goal: None,
+        crashes: true,
+        ..UPDATE
+    },
+    Scenario {
+        name: "crash-loop-update",
+        about: "the same, while an update is offered",
+        start: Start::Updated,
+        natures: &[Nature::Healthy, Nature::Healthy],
+        offers: &[Offer::Whole(2)],
+        goal: None,
+        crashes: true,
+        ..UPDATE
+    },
+    Scenario {
+        name: "crash-beside-broken",
+        about: "the confirmed image crashes, and the other one has lost bits",
+        start: Start::OtherBroken,
+        offers: &[],
+        goal: None,
+        crashes: true,
+        ..UPDATE
+    },
+    Scenario {
+        name: "fuses",
+        about: "images that raise the floor, with fuses that mirror it",
+        natures: &[Nature::Healthy, Nature::Moody],
+        offers: &[Offer::Whole(1), Offer::Whole(2)],
+        goal: None,
+        fuses: true,
+        ..UPDATE
+    },
+    Scenario {
+        name: "fuses-alone",
+        about: "the journal is garbage, and the fuses hold a floor that one of two images does not reach",
+        start: Start::BothAndGarbage,
+        offers: &[],
+        goal: None,
+        fuses: true,
+        ..UPDATE
+    },
+    Scenario {
+        name: "crash-of-the-other",
+        about: "the active image has lost bits, and the one that runs instead crashes",
+        start: Start::ActiveBroken,
+        offers: &[],
+        goal: None,
+        lives: Lives::Somehow,
+        crashes: true,
+        ..UPDATE
+    },
+    Scenario {
+        name: "migration-on-trial",
+        about: "an image on trial wants to migrate the data, which the confirmed one could not read",
+        start: Start::Waiting,
+        natures: &[Nature::Moody],
+        offers: &[Offer::Migrate],
+        goal: None,
+        ..UPDATE
+    },
+    Scenario {
+        name: "migration",
+        about: "a confirmed image migrates the application's data, and may give itself up",
+        start: Start::Updated,
+        offers: &[Offer::Migrate, Offer::GiveUp],
+        goal: None,
+        ..UPDATE
+    },
+    Scenario {
+        name: "cut-off",
+        about: "an image reaches its update source or not, and is offered again",
+        natures: &[Nature::CutOff],
         ..UPDATE
     },
     Scenario {
@@ -390,16 +471,18 @@ pub fn job(name: &str) -> Option<Job> {
             _ => return None,
         }
     }
+    let job = named(geometry, scenario, erases)?;
+    Some(Job { beyond, ..job })
+}
+
+/// The job with this geometry and this scenario.
+pub(super) fn named(geometry: &str, scenario: &str, erases: Erases) -> Option<Job> {
+    let mut geometries = GEOMETRIES.iter().chain(&REALISTIC);
+    let mut scenarios = SCENARIOS.iter().chain(&FIELD);
     Some(Job {
-        geometry: *GEOMETRIES
-            .iter()
-            .chain(&REALISTIC)
-            .find(|other| other.name == geometry)?,
-        scenario: *SCENARIOS
-            .iter()
-            .chain(&FIELD)
-            .find(|other| other.name == scenario)?,
+        geometry: *geometries.find(|known| known.name == geometry)?,
+        scenario: *scenarios.find(|known| known.name == scenario)?,
         erases,
-        beyond,
+        beyond: false,
     })
 }

@@ -9,8 +9,8 @@ use anyhow::{Context as _, bail};
 
 use bistable_core::layout::Slot;
 
-use super::flash::Outcome;
-use super::world::Flip;
+use super::scenario::Flip;
+use super::truth::Outcome;
 
 /// How a boot is cut short.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,8 +46,7 @@ pub enum Step {
 
 impl Step {
     /// A boot that is cut short.
-    #[must_use]
-    pub const fn cut(choices: Rc<[u8]>, point: u16, how: How) -> Self {
+    pub(super) const fn cut(choices: Rc<[u8]>, point: u16, how: How) -> Self {
         Self::Cut {
             choices,
             point,
@@ -56,8 +55,7 @@ impl Step {
     }
 
     /// A boot that ends by itself.
-    #[must_use]
-    pub const fn end(choices: Rc<[u8]>, end: u8) -> Self {
+    pub(super) const fn end(choices: Rc<[u8]>, end: u8) -> Self {
         Self::End { choices, end }
     }
 }
@@ -100,8 +98,7 @@ fn how(text: &str) -> anyhow::Result<How> {
 }
 
 /// The path as text.
-#[must_use]
-pub fn write(path: &[Step]) -> String {
+pub(super) fn write(path: &[Step]) -> String {
     let digits = |choices: &[u8]| {
         let digits: Vec<_> = choices.iter().map(ToString::to_string).collect();
         digits.join(".")

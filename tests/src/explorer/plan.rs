@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use super::graph::Bounds;
-use super::jobs::{FIELD, GEOMETRIES, REALISTIC, SCENARIOS};
-use super::walk::NO_HURRY;
-use super::world::{Erases, Geometry, Job, Scenario};
+use super::findings::Bounds;
+use super::jobs::{self, FIELD, GEOMETRIES, REALISTIC, SCENARIOS};
+use super::scenario::{Erases, Geometry, Job, Scenario};
 
 /// How a story is explored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,6 +30,9 @@ pub struct Task {
     pub bounds: Bounds,
 }
 
+/// How long a walk may take that only its boots bound.
+const NO_HURRY: Duration = Duration::from_secs(86_400);
+
 const UNBOUNDED: Bounds = Bounds {
     boots: u64::MAX,
     cuts: None,
@@ -39,27 +41,12 @@ const UNBOUNDED: Bounds = Bounds {
     violations: 3,
 };
 
-/// All geometries.
-fn geometries() -> impl Iterator<Item = &'static Geometry> {
-    GEOMETRIES.iter().chain(&REALISTIC)
-}
-
 /// A story by the names of its geometry and its scenario.
 ///
 /// # Panics
 /// If there is no such name.
 pub(super) fn job(geometry: &str, name: &str, erases: Erases) -> Job {
-    let geometry = geometries().find(|known| known.name == geometry);
-    let scenario = SCENARIOS
-        .iter()
-        .chain(&FIELD)
-        .find(|known| known.name == name);
-    Job {
-        geometry: *geometry.expect("a geometry"),
-        scenario: *scenario.expect("a scenario"),
-        erases,
-        beyond: false,
-    }
+    jobs::named(geometry, name, erases).expect("a geometry and a scenario")
 }
 
 impl Task {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::graph::{Cuts, Findings};
+use super::findings::{Cuts, Findings};
 use super::path;
 use super::plan::{Task, Way};
 

@@ -92,3 +92,9 @@ pub mod partition_identity {
 
 /// The names of the health checks; number 1 comes first.
 pub const CHECKS: [&str; 2] = ["self-test", "update-source"];
+/// How long a trial runs at least before it is kept, in seconds.
+pub const TRIAL_SOAK_SECONDS: u16 = 20;
+/// How long a confirmed image runs until its abnormal resets are forgotten, in seconds.
+pub const SOAK_SECONDS: u16 = 600;
+/// How many abnormal resets of a confirmed image are a crash loop; 0: no number is.
+pub const CRASH_LOOP: u16 = 4;

@@ -5,12 +5,14 @@
 mod memory_functions;
 
 use bistable_bootloader::{Board, Product, boot};
+use bistable_core::fuses::Fuses as _;
 use bistable_core::handover::HANDOVER_LEN;
 use bistable_core::layout::Slot;
 use bistable_core::reset::ResetReason;
 use bistable_core::verify::{Entry, Verified};
 use bistable_core::version::Version;
 use mps2_an385::flash::{self, Flash};
+use mps2_an385::fuses::FloorFuses;
 use mps2_an385::watchdog::Watchdog;
 use mps2_an385::{clock, handover, jump};
 
@@ -32,6 +34,7 @@ const PRODUCT: Product<'static> = Product {
         number(env!("CARGO_PKG_VERSION_MINOR")),
         number(env!("CARGO_PKG_VERSION_PATCH")),
     ),
+    crash_loop: layout::CRASH_LOOP,
 };
 
 const fn number(text: &str) -> u16 {
@@ -45,6 +48,13 @@ const fn number(text: &str) -> u16 {
 const _: () = assert!(layout::HANDOVER_ADDRESS == mps2_an385::memory::ADDRESS);
 const _: () = assert!(layout::HANDOVER_SIZE as usize == mps2_an385::memory::SIZE);
 const _: () = assert!(layout::flash_main::ADDRESS == flash::ADDRESS);
+
+/// All RAM but the handover.
+const APPLICATION_RAM: core::ops::Range<u32> = {
+    let [ram] = &layout::RAM;
+    ram.start + layout::HANDOVER_SIZE..ram.end
+};
+const _: () = assert!(layout::RAM[0].start == layout::HANDOVER_ADDRESS);
 
 /// How long to wait when nothing verifies before everything is tried again, in milliseconds.
 const RETRY_MS: u32 = 1_000;
@@ -106,12 +116,20 @@ impl Board for Mps2 {
         clock::wait(RETRY_MS, mps2_an385::watchdog::feed);
     }
 
-    fn jump(self, image: Verified) -> ! {
+    fn fused_floor(&mut self) -> u32 {
+        FloorFuses::new().floor()
+    }
+
+    fn jump(self, image: Verified, clears_ram: bool) -> ! {
         jump::clean_up();
+        let clears = match clears_ram {
+            true => APPLICATION_RAM,
+            false => 0..0,
+        };
         // SAFETY: `Verified` says that a vector table with an initial stack pointer in RAM and a reset
         // vector in Thumb code lies there; the layout asserts its alignment. Nothing of the bootloader
-        // is used any more, and it runs in thread mode.
-        unsafe { jump::jump(image.address()) }
+        // is used any more, its RAM may be cleared, and it runs in thread mode.
+        unsafe { jump::jump(image.address(), clears) }
     }
 }
 

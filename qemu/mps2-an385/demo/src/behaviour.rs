@@ -1,42 +1,70 @@
-//! How this build of the demo behaves on trial: a byte that is patched into the ELF file.
+//! How this build of the demo behaves: bytes that are patched into the ELF file.
 //!
-//! One build of the application serves the whole story; good and bad releases differ in this byte.
+//! One build of the application serves the whole story; good and bad releases differ in these bytes. Each
+//! stands behind a text by which it is found, and which is in the program once.
 
-/// What the byte stands behind. It is found by this text, which is in the program once.
-const MARKER: [u8; 15] = *b"demo behaviour:";
+use core::hint::black_box;
 
 #[repr(C)]
-struct Marked {
-    marker: [u8; 15],
-    behaviour: u8,
+struct Marked<const N: usize, const LEN: usize> {
+    marker: [u8; N],
+    patched: [u8; LEN],
 }
 
 #[used]
-static BEHAVIOUR: Marked = Marked {
-    marker: MARKER,
-    behaviour: b'h',
+static BEHAVIOUR: Marked<15, 1> = Marked {
+    marker: *b"demo behaviour:",
+    patched: [b'h'],
 };
 
-/// What the application does when it is on trial.
-#[derive(Clone, Copy, PartialEq, Eq, defmt::Format)]
+#[used]
+static SUPPLY: Marked<16, 2> = Marked {
+    marker: *b"demo supply, mV:",
+    patched: 3300_u16.to_le_bytes(),
+};
+
+/// What the application does.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Behaviour {
     /// What it should.
     Healthy,
-    /// Its self-test fails.
+    /// On trial its self-test fails.
     FailsSelfTest,
-    /// It hangs with interrupts disabled.
+    /// On trial it hangs with interrupts disabled.
     Hangs,
-    /// It feeds the watchdog through the updater, for ever, and does nothing else.
+    /// On trial it feeds the watchdog through the updater, for ever, and does nothing else.
     FeedsForEver,
+    /// On trial it uses its stack up, nearly.
+    UsesItsStackUp,
+    /// On trial it asks for updates where nobody answers.
+    AsksInTheWrongPlace,
+    /// Once it is confirmed it resets, unannounced, at each start.
+    CrashesOnceConfirmed,
+    /// The same, but it announces that.
+    ResetsOnceConfirmed,
+    /// It resets, unannounced, at each start, once the image after it was rejected because of a crash loop.
+    CrashesLater,
 }
 
 /// The behaviour that was patched in.
 pub(crate) fn behaviour() -> Behaviour {
     // The byte may differ from what the compiler saw.
-    match core::hint::black_box(&BEHAVIOUR).behaviour {
+    let [behaviour] = black_box(&BEHAVIOUR).patched;
+    match behaviour {
         b'f' => Behaviour::FailsSelfTest,
         b'x' => Behaviour::Hangs,
         b'w' => Behaviour::FeedsForEver,
+        b'd' => Behaviour::UsesItsStackUp,
+        b's' => Behaviour::AsksInTheWrongPlace,
+        b'c' => Behaviour::CrashesOnceConfirmed,
+        b'a' => Behaviour::ResetsOnceConfirmed,
+        b'l' => Behaviour::CrashesLater,
         _ => Behaviour::Healthy,
     }
+}
+
+/// The supply voltage that was patched in, in millivolts. It is not measured: the emulator has no converter, and a
+/// board that has one asks it instead.
+pub(crate) fn supply_millivolts() -> u16 {
+    u16::from_le_bytes(black_box(&SUPPLY).patched)
 }

@@ -4,6 +4,7 @@
 #![no_main]
 
 mod behaviour;
+mod health;
 mod platform;
 mod self_test;
 mod server;
@@ -11,19 +12,20 @@ mod unit;
 
 use bistable_core::digest::Digest;
 use bistable_core::handover::Standing;
-use bistable_core::state::Origin;
+use bistable_core::state::{Origin, Reason};
 use bistable_core::verify::Entry;
 use bistable_updater::download::{DownloadError, download};
-use bistable_updater::health::{Check, Need, Verdict};
+use bistable_updater::health::Verdict;
 use bistable_updater::report::{self, Report};
 use bistable_updater::{Platform as _, Product, Updater};
 use cortex_m::singleton;
 use defmt::{error, info, warn};
 use mps2_an385::net::{Config, Network, Storage};
 use mps2_an385::uart::Uart;
-use mps2_an385::{clock, handover, log, reset, watchdog};
+use mps2_an385::{clock, handover, leftover, log, reset, stack, watchdog};
 
 use crate::behaviour::{Behaviour, behaviour};
+use crate::health::{POLICY, Said};
 use crate::platform::Mps2;
 use crate::server::Server;
 use crate::unit::Unit;
@@ -40,30 +42,18 @@ mod layout {
 /// Length of a page or a chunk, in bytes.
 const CHUNK: usize = layout::LAYOUT.chunk_size as usize;
 
-/// The product's health checks, whose names are in its layout.
-const SELF_TEST: &str = layout::CHECKS[0];
-const UPDATE_SOURCE: &str = layout::CHECKS[1];
-
-static CHECKS: [Check; 2] = [
-    Check {
-        name: SELF_TEST,
-        need: Need::Required,
-    },
-    Check {
-        name: UPDATE_SOURCE,
-        need: Need::RequiredIfFromNetwork,
-    },
-];
-
 const PRODUCT: Product = Product {
     layout: &layout::LAYOUT,
     ring: &layout::KEY_RING,
     entry: Entry::CortexM { ram: &layout::RAM },
-    checks: &CHECKS,
+    policy: POLICY,
 };
 
 /// How long to wait between two looks at the server, in milliseconds.
 const POLL_MS: u64 = 250;
+
+/// Where no server answers (`tcpmux`).
+const NOBODYS_PORT: u16 = 1;
 
 type DemoUpdater = Updater<Mps2, CHUNK>;
 
@@ -72,6 +62,7 @@ mps2_an385::last_words!(handover::note_watchdog);
 #[cortex_m_rt::entry]
 fn main() -> ! {
     clock::start();
+    stack::paint();
     log::start(Uart::One, "application");
     let Ok(mut platform) = Mps2::open() else {
         error!("the flash has never been formatted");
@@ -87,6 +78,7 @@ fn main() -> ! {
         }
     };
     introduce(&updater, &unit);
+    crash(&mut updater);
     test_itself(&mut updater);
     let seed = u64::from(updater.device().resets) ^ clock::now();
     let storage = singleton!(: Storage = Storage::new());
@@ -112,31 +104,56 @@ fn introduce(updater: &DemoUpdater, unit: &Unit) {
         "running {} in slot {} as {}, reset: {}",
         device.digest, device.running, device.standing, device.reset
     );
+    let [a, b, c, d, ..] = device.digest.0;
+    match leftover::exchange(u32::from_be_bytes([a, b, c, d])) {
+        0 => info!("in RAM lies nothing"),
+        word => info!("in RAM lies what {=u32:08x} left", word),
+    }
+    info!(
+        "resets since the power came: {=u32}; abnormal since it is confirmed: {=u16}",
+        device.resets, device.abnormal_resets
+    );
     if let Some((slot, refusal)) = device.refused {
         warn!("the bootloader refused slot {}: {}", slot, refusal);
     }
     if let Some(rejection) = device.last_rejection {
-        info!(
-            "last verdict: {} rejected: {}",
-            rejection.digest, rejection.reason
-        );
+        let reason = health::Words(rejection.reason);
+        info!("last verdict: {} rejected: {}", rejection.digest, reason);
     }
     if let Some(program_counter) = device.last_words {
         info!("the watchdog barked at {=u32:#010x}", program_counter);
     }
 }
 
+/// What bad releases do that were confirmed.
+fn crash(updater: &mut DemoUpdater) {
+    let device = updater.device();
+    let is_confirmed = device.standing == Standing::Confirmed;
+    let crashes = match behaviour() {
+        Behaviour::CrashesOnceConfirmed => is_confirmed,
+        Behaviour::ResetsOnceConfirmed if is_confirmed => updater.reset(),
+        Behaviour::CrashesLater => device
+            .last_rejection
+            .is_some_and(|rejection| rejection.reason == Reason::CrashLoop),
+        _ => false,
+    };
+    if crashes {
+        reset::reset()
+    }
+}
+
 /// The self-test, and what bad releases do instead as long as they are on trial.
 fn test_itself(updater: &mut DemoUpdater) {
     let passed = self_test::flash_refuses_a_second_program(updater.platform());
-    match behaviour() {
-        Behaviour::Healthy => {
-            updater.check(SELF_TEST, passed);
-        }
-        _ if updater.device().standing != Standing::Trial => {}
-        Behaviour::FailsSelfTest => {
-            updater.check(SELF_TEST, false);
-        }
+    if updater.device().standing != Standing::Trial {
+        return;
+    }
+    let behaviour = behaviour();
+    updater.check(
+        health::SELF_TEST,
+        passed && behaviour != Behaviour::FailsSelfTest,
+    );
+    match behaviour {
         Behaviour::Hangs => {
             info!("hanging");
             cortex_m::interrupt::disable();
@@ -150,21 +167,30 @@ fn test_itself(updater: &mut DemoUpdater) {
                 updater.feed();
             }
         }
+        Behaviour::UsesItsStackUp => {
+            let free = self_test::use_stack();
+            info!("of the stack, {=u32} bytes were never used", free);
+        }
+        _ => {}
     }
 }
 
 /// Judges the trial, if it is one; then looks for newer images, for ever.
 fn run(updater: &mut DemoUpdater, network: &mut Network, unit: &Unit) -> ! {
+    let mut said = Said::default();
     let mut reported = false;
     let mut refused = None;
     loop {
-        let found = look_for_images(updater, network, unit, &mut reported);
         if updater.device().standing == Standing::Trial {
-            if found.is_some() {
-                updater.check(UPDATE_SOURCE, true);
+            // Once is enough: the trial's time is for judging.
+            if !said.source_answered()
+                && look_for_images(updater, network, unit, &mut reported).is_some()
+            {
+                updater.source_answered();
             }
-            judge(updater);
-        } else if let Some(digest) = found
+            judge(updater, &mut said);
+            crash(updater);
+        } else if let Some(digest) = look_for_images(updater, network, unit, &mut reported)
             && digest != updater.device().digest
             && refused != Some(digest)
         {
@@ -185,7 +211,12 @@ fn look_for_images(
     reported: &mut bool,
 ) -> Option<Digest> {
     let report = Report::new(unit.serial.clone(), &updater.device());
-    let mut server = Server::new(network, unit.server, || {
+    let mut address = unit.server;
+    if updater.device().standing == Standing::Trial && behaviour() == Behaviour::AsksInTheWrongPlace
+    {
+        address.set_port(NOBODYS_PORT);
+    }
+    let mut server = Server::new(network, address, || {
         updater.feed();
     });
     let found = match server.latest() {
@@ -203,12 +234,16 @@ fn look_for_images(
     found
 }
 
-fn judge(updater: &mut DemoUpdater) {
-    match updater.judge() {
+/// Acts on the verdict, and says what it rests on.
+fn judge(updater: &mut DemoUpdater, said: &mut Said) {
+    said.say(updater.health());
+    let verdict = updater.judge();
+    said.say(updater.health());
+    match verdict {
         Ok(Verdict::Pending) => {}
         Ok(Verdict::Healthy) => info!("this image stays"),
         Ok(Verdict::Unhealthy(reason)) => {
-            warn!("this image goes: {}", reason);
+            warn!("this image goes: {}", health::Words(reason.code()));
             updater.reset()
         }
         Err(refusal) => error!("the verdict could not be recorded: {}", refusal),
@@ -240,7 +275,8 @@ fn install(
         Err(DownloadError::Refused { refusal, offset }) => {
             warn!("refused {} at byte {=u32}: {}", digest, offset, refusal);
             if let Some(rejection) = updater.rejection(digest) {
-                warn!("it was rejected before: {}", rejection.reason);
+                let reason = health::Words(rejection.reason);
+                warn!("it was rejected before: {}", reason);
             }
             Some(digest)
         }

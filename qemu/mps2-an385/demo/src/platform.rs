@@ -4,14 +4,18 @@ use bistable_core::handover::HANDOVER_LEN;
 use bistable_core::layout::Slot;
 use bistable_updater::Platform;
 use mps2_an385::flash::{Flash, NotFormatted};
+use mps2_an385::fuses::FloorFuses;
 use mps2_an385::watchdog::Watchdog;
-use mps2_an385::{clock, flash, handover, reset};
+use mps2_an385::{clock, flash, handover, reset, stack};
+
+use crate::behaviour;
 
 /// The board's flash, twice: the driver keeps everything it knows in the flash itself.
 pub(crate) struct Mps2 {
     journal: Flash,
     slots: Flash,
     watchdog: Watchdog,
+    fuses: FloorFuses,
 }
 
 impl Mps2 {
@@ -27,6 +31,7 @@ impl Mps2 {
             journal: open()?,
             slots: open()?,
             watchdog: Watchdog,
+            fuses: FloorFuses::new(),
         })
     }
 }
@@ -35,6 +40,7 @@ impl Platform for Mps2 {
     type JournalFlash = Flash;
     type SlotFlash = Flash;
     type Watchdog = Watchdog;
+    type Fuses = FloorFuses;
 
     fn journal_flash(&mut self) -> (&mut Flash, &mut Watchdog) {
         (&mut self.journal, &mut self.watchdog)
@@ -50,6 +56,18 @@ impl Platform for Mps2 {
 
     fn store_handover(&mut self, block: &[u8; HANDOVER_LEN]) {
         handover::store(block);
+    }
+
+    fn fuses(&mut self) -> &mut FloorFuses {
+        &mut self.fuses
+    }
+
+    fn supply_millivolts(&mut self) -> Option<u16> {
+        Some(behaviour::supply_millivolts())
+    }
+
+    fn free_stack(&mut self) -> Option<u32> {
+        Some(stack::free())
     }
 
     fn now(&self) -> u64 {

@@ -1,9 +1,10 @@
-//! The demo's self-test: is the flash what it should be?
+//! The demo's self-test: is the flash what it should be? And what a bad release does to its stack.
 
 use bistable_core::layout::HEADER_LEN;
 use bistable_updater::Platform as _;
 use defmt::info;
 use embedded_storage::nor_flash::{NorFlash as _, ReadNorFlash as _};
+use mps2_an385::stack;
 
 use crate::layout::LAYOUT;
 use crate::platform::Mps2;
@@ -24,4 +25,18 @@ pub(crate) fn flash_refuses_a_second_program(platform: &mut Mps2) -> bool {
         info!("slot {}: a second program is refused: {}", slot, refused);
         refused
     })
+}
+
+/// Goes down in the stack until less than a few KiB of it are free. Returns how many bytes were never used.
+#[inline(never)]
+pub(crate) fn use_stack() -> u32 {
+    let mut used = [0xA5_u8; 1024];
+    core::hint::black_box(&mut used);
+    let free = stack::free();
+    let deeper = match free > 4096 {
+        true => use_stack(),
+        false => free,
+    };
+    core::hint::black_box(&mut used);
+    deeper
 }

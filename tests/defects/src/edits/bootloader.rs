@@ -8,6 +8,20 @@ pub(super) const EDITS: &[Edit] = &[
     Edit {
         file: STORY,
         find: "
+        if is_another {
+            self.handover.abnormal = 0;
+        }
+",
+        replace: r#"
+        if is_another && !bistable_core::planted::is("crashes-of-another-counted") {
+            self.handover.abnormal = 0;
+        }
+        let is_another = is_another && !bistable_core::planted::is("ram-never-cleared");
+"#,
+    },
+    Edit {
+        file: STORY,
+        find: "
             let Some((image, role, against)) = &self.select(snapshot, !may_record) else {
                 return None;
             };

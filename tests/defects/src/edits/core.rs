@@ -16,11 +16,14 @@ pub(super) const EDITS: &[Edit] = &[
     Edit {
         file: "core/src/admit.rs",
         find: "
-        if snapshot.rejection(image.digest()).is_some() {
+        if let Some(rejection) = snapshot.rejection(image.digest())
+            && !rejection.is_forgiven()
+        {
 ",
         replace: r#"
-        if snapshot.rejection(image.digest()).is_some()
+        if let Some(rejection) = snapshot.rejection(image.digest())
             && !crate::planted::is("rejected-accepted")
+            && (!rejection.is_forgiven() || crate::planted::is("cut-off-not-forgiven"))
         {
 "#,
     },
@@ -68,11 +71,108 @@ pub(super) const EDITS: &[Edit] = &[
     Edit {
         file: CHOOSE,
         find: "
-        _ if *slot.of(&against.failed) => trial_broken(state, slot),
+        (SlotState::Trial(..), _) if *beside.of(&against.failed) => {
 ",
         replace: r#"
-        _ if *slot.of(&against.failed) && crate::planted::is("broken-trial-kept") => return false,
-        _ if *slot.of(&against.failed) => trial_broken(state, slot),
+        (SlotState::Trial(..), _)
+            if *beside.of(&against.failed) && crate::planted::is("broken-trial-kept") =>
+        {
+            return false;
+        }
+        (SlotState::Trial(..), _) if *beside.of(&against.failed) => {
+"#,
+    },
+    Edit {
+        file: CHOOSE,
+        find: "
+        SlotState::Confirmed(_) if against.crashed && !beside_failed => (beside, Role::Other),
+",
+        replace: r#"
+        SlotState::Confirmed(_)
+            if against.crashed
+                && !beside_failed
+                && !crate::planted::is("crash-loop-ignored") =>
+        {
+            (beside, Role::Other)
+        }
+"#,
+    },
+    Edit {
+        file: CHOOSE,
+        find: "
+        (_, Role::Other) if against.crashed => (state.active, Reason::CrashLoop),
+",
+        replace: r#"
+        (SlotState::Confirmed(_), Role::Active)
+            if against.crashed && crate::planted::is("crash-loop-ends-nowhere") =>
+        {
+            (state.active, Reason::CrashLoop)
+        }
+        (_, Role::Other) if against.crashed && !crate::planted::is("crash-loop-not-recorded") => {
+            (state.active, Reason::CrashLoop)
+        }
+"#,
+    },
+    Edit {
+        file: "core/src/handover.rs",
+        find: "
+        most > 0 && self.abnormal >= most && self.running == Some(active)
+",
+        replace: r#"
+        let is_the_active =
+            self.running == Some(active) || crate::planted::is("active-blamed-for-the-other");
+        most > 0 && self.abnormal >= most && is_the_active
+"#,
+    },
+    Edit {
+        file: "core/src/handover.rs",
+        find: "
+            if last.standing == Standing::Confirmed {
+",
+        replace: r#"
+            if crate::planted::is("crash-counted-twice") {
+                next.abnormal = last.abnormal.saturating_add(1);
+            }
+            if last.standing == Standing::Confirmed {
+                let last = &next;
+"#,
+    },
+    Edit {
+        file: "core/src/admit.rs",
+        find: "
+        } else if !self.schema.is_none_or(is_readable) {
+",
+        replace: r#"
+        } else if !self.schema.is_none_or(is_readable)
+            && !crate::planted::is("schema-ignored")
+        {
+"#,
+    },
+    Edit {
+        file: "core/src/admit.rs",
+        find: "
+            floor: layout.factory_floor.max(fused_floor),
+",
+        replace: r#"
+            floor: match crate::planted::is("fuses-ignored") {
+                true => layout.factory_floor,
+                false => layout.factory_floor.max(fused_floor),
+            },
+"#,
+    },
+    Edit {
+        file: TRANSITION,
+        find: "
+        SlotState::Confirmed(_) if state.active == running => {
+            state.schema = schema;
+",
+        replace: r#"
+        SlotState::Trial(..) if crate::planted::is("migrated-on-trial") => {
+            state.schema = schema;
+            Ok(())
+        }
+        SlotState::Confirmed(_) if state.active == running => {
+            state.schema = schema;
 "#,
     },
     Edit {
@@ -230,12 +330,12 @@ pub fn beginning(target: &SlotState, header_lies_there: bool) -> Beginning {
     Edit {
         file: TRANSITION,
         find: "
-    state.add_rejected(&image, reason);
+        state.add_rejected(&image, reason);
 ",
         replace: r#"
-    if !crate::planted::is("rejection-not-remembered") {
-        state.add_rejected(&image, reason);
-    }
+        if !crate::planted::is("rejection-not-remembered") {
+            state.add_rejected(&image, reason);
+        }
 "#,
     },
     Edit {

@@ -37,10 +37,14 @@ pub(super) const EDITS: &[Edit] = &[
         file: UPDATER,
         find: "
         updater.open_journal();
+        updater.mirror_floor();
         Ok(updater)
 ",
         replace: r#"
         updater.open_journal();
+        if !bistable_core::planted::is("fuses-raised-at-confirm-only") {
+            updater.mirror_floor();
+        }
         if bistable_core::planted::is("running-slot-is-the-active") {
             updater.running = updater.snapshot.active;
         }
@@ -98,6 +102,38 @@ pub(super) const EDITS: &[Edit] = &[
         let stage = if may_resume
             && (bistable_core::planted::is("resumed-without-its-header")
                 || self.holds_header_of(target, image))
+        {
+"#,
+    },
+    Edit {
+        file: UPDATER,
+        find: "
+        if self.standing() != Standing::Confirmed || self.snapshot.floor <= self.fused_floor {
+",
+        replace: r#"
+        if bistable_core::planted::is("fuses-raised-by-a-trial")
+            && self.standing() == Standing::Trial
+        {
+            let floor = self.manifest.revoke_below();
+            let _ = self.platform.fuses().raise(floor);
+        }
+        if self.standing() != Standing::Confirmed
+            || (self.snapshot.floor <= self.fused_floor
+                && !bistable_core::planted::is("fuses-raised-again"))
+            || bistable_core::planted::is("fuses-never-raised")
+        {
+"#,
+    },
+    Edit {
+        file: "updater/src/trial.rs",
+        find: "
+        if self.handover.abnormal > 0 && is_over && self.standing() == Standing::Confirmed {
+",
+        replace: r#"
+        if self.handover.abnormal > 0
+            && (is_over || bistable_core::planted::is("crashes-forgotten-at-once"))
+            && self.standing() == Standing::Confirmed
+            && !bistable_core::planted::is("crashes-never-forgotten")
         {
 "#,
     },
