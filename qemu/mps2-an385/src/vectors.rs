@@ -1,8 +1,9 @@
 //! The interrupts' part of the vector table (AN385 §3.8), for cortex-m-rt, which has the exceptions' part.
 //!
-//! Without this, the table would be as long as the architecture allows: 240 interrupts, 832 bytes more.
+//! Without this, the table would be as long as the architecture allows: 240 interrupts, 956 bytes more.
 
-/// How many interrupts the board has.
+/// Entries for interrupts. The board has 32 of them, and no program on it enables any: one is the least that
+/// cortex-m-rt takes.
 const INTERRUPTS: usize = 1;
 
 unsafe extern "C" {
@@ -10,7 +11,7 @@ unsafe extern "C" {
     fn DefaultHandler();
 }
 
-/// No program on this board enables any; one that comes all the same ends there.
+/// An interrupt that comes all the same ends there.
 // SAFETY: name and section are those that cortex-m-rt's linker script asks a device for, with an array of
 // function pointers, and nobody else defines them.
 #[unsafe(link_section = ".vector_table.interrupts")]

@@ -42,10 +42,10 @@ pub(super) fn crash_loop(world: &mut World, planted: bool) -> Result<()> {
     world.publish("v9b")?;
     device.expect(&["running", &v9b[..8], "slot A", "Trial"])?;
     device.expect(&["this image stays"])?;
-    // The reset after the confirmation came to an image that was started on trial, and does not count yet.
+    // The first reset that counts is the one after the confirmation; after the last one v9 boots.
     let crashed = ["running", &v9b[..8], "slot A", "Confirmed", "Unknown"];
     let announced = ["running", &v9b[..8], "slot A", "Confirmed", "Software"];
-    for _ in 0..limit {
+    for _ in 1..limit {
         device.expect_before(&crashed, &announced)?;
         device.expect_before(&["in RAM lies what", &v9b[..8]], &["in RAM lies"])?;
     }
@@ -54,7 +54,7 @@ pub(super) fn crash_loop(world: &mut World, planted: bool) -> Result<()> {
     device.expect_before(&["in RAM lies nothing"], &["in RAM lies"])?;
     device.expect(&["last verdict", &v9b[..8], "CrashLoop"])?;
 
-    let left = RESETS - 1 - limit;
+    let left = RESETS - limit;
     let counted = format!("abnormal since it is confirmed: {left}");
     let begun = device.expect(&["abnormal since it is confirmed: 1"])?;
     let end = device.expect_within(PATIENCE, &[&counted], &["starting", &v9b[..8]])?;

@@ -1,6 +1,7 @@
 //! The same update with Bistable's own bootloader and updater.
 
 use bistable_bootloader::{Board, Product as Boot, Ready, prepare};
+use bistable_core::fuses::NoFuses;
 use bistable_core::handover::HANDOVER_LEN;
 use bistable_core::journal::Journal;
 use bistable_core::layout::{JournalLayout, Layout, Slot};
@@ -24,6 +25,7 @@ struct Machine {
     journal: Chip,
     slots: Chip,
     watchdog: Fed,
+    fuses: NoFuses,
     retained: [u8; HANDOVER_LEN],
     reset: ResetReason,
 }
@@ -90,6 +92,7 @@ impl Machine {
             journal: Chip::new(layout.journal.sectors.into()),
             slots: Chip::new((2 * SLOT / PAGE) as usize),
             watchdog: Fed::default(),
+            fuses: NoFuses,
             retained: [0; HANDOVER_LEN],
             reset: ResetReason::PowerOn,
         };
@@ -159,7 +162,7 @@ impl Board for Machine {
 
     fn recover(&mut self) {}
 
-    fn jump(self, _: Verified) -> ! {
+    fn jump(self, _: Verified, _: bool) -> ! {
         panic!("what would be jumped to is only looked at");
     }
 }
@@ -168,6 +171,7 @@ impl Platform for Running<'_> {
     type JournalFlash = Chip;
     type SlotFlash = Chip;
     type Watchdog = Fed;
+    type Fuses = NoFuses;
 
     fn journal_flash(&mut self) -> (&mut Chip, &mut Fed) {
         (&mut self.0.journal, &mut self.0.watchdog)
@@ -183,6 +187,10 @@ impl Platform for Running<'_> {
 
     fn store_handover(&mut self, block: &[u8; HANDOVER_LEN]) {
         self.0.retained = *block;
+    }
+
+    fn fuses(&mut self) -> &mut NoFuses {
+        &mut self.0.fuses
     }
 
     fn now(&self) -> u64 {
