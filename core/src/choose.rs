@@ -37,7 +37,7 @@ pub struct Candidate {
 pub struct Against {
     /// The slots that failed verification.
     pub failed: [bool; 2],
-    /// Nothing can be recorded: then no trial happens, and no image is rejected.
+    /// Nothing can be recorded: then no trial happens but as a last resort, and no image is rejected.
     pub trials: bool,
     /// The active image was reset abnormally as often as the product bears, and that can be recorded.
     pub crashed: bool,
@@ -73,7 +73,7 @@ pub fn choose(snapshot: &Snapshot, reset: ResetReason, against: Against) -> Opti
         _ if !active_failed => (active, Role::Active),
         _ if beside_failed => return None,
         SlotState::Confirmed(_) => (beside, Role::Other),
-        SlotState::Trial(..) if !against.trials => (beside, Role::LastResort),
+        SlotState::Trial(..) => (beside, Role::LastResort),
         _ => return None,
     };
     let image = *slot.of(&snapshot.slots).as_image()?;

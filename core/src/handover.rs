@@ -1,7 +1,8 @@
 //! The handover: a checksummed block in RAM that survives a reset.
 //!
 //! It is what the bootloader tells the application, and what either tells the bootloader that runs
-//! next. Nothing in it is trusted for safety: what it can do is spend a trial's budget faster.
+//! next. Nothing in it is trusted for safety: what it can do is spend a trial's budget faster, or give a
+//! confirmed image up for the other one, which must verify.
 
 use crate::digest::Digest;
 use crate::layout::Slot;
@@ -206,6 +207,11 @@ impl Handover {
             last_words: if last.barked { last.last_words } else { 0 },
             ..Self::default()
         };
+        if reset.is_loss_of_power() {
+            // RAM may survive one that is short.
+            next.abnormal = 0;
+            next.resets = 1;
+        }
         if reset.is_abnormal() {
             if last.note.is_some() {
                 next.note = last.note;

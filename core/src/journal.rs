@@ -167,7 +167,7 @@ impl Journal {
     /// and heals. A cut on the way leaves the journal lost, or what it was, and it is done again.
     ///
     /// # Errors
-    /// If it cannot be made whole.
+    /// If it cannot be made whole. It says the snapshot all the same, unless no sector takes it.
     pub fn format<F: NorFlash>(
         &mut self,
         flash: &mut F,
@@ -178,11 +178,17 @@ impl Journal {
         self.failed = NOT_OPEN;
         for sector in 0..self.place.sectors {
             watchdog.feed();
-            self.erase(flash, sector)?;
+            // One that cannot be erased may not be the first that takes the snapshot; the rest is healing.
+            let _ = self.erase(flash, sector);
         }
         let mut content = snapshot::encode(snapshot, 0, self.layout);
         let seen = self.look(flash);
-        self.put(flash, watchdog, seen.highest, 0, &mut content)?;
+        for sector in 0..self.place.sectors {
+            let put = self.put(flash, watchdog, seen.highest, sector, &mut content);
+            if put.is_ok() {
+                break;
+            }
+        }
         match self.open(flash, watchdog) {
             Opened::Sound { .. } => Ok(()),
             Opened::GaveUp(_) | Opened::Lost => Err(WriteError::Flash),

@@ -60,14 +60,18 @@ impl ResetReason {
         }
     }
 
+    /// Whether the power was gone, or too low.
+    #[must_use]
+    pub const fn is_loss_of_power(self) -> bool {
+        matches!(self, Self::PowerOn | Self::BrownOut)
+    }
+
     /// What the start of a trial is charged to after this reset.
     #[must_use]
     pub const fn charge(self) -> Charge {
-        match self {
-            Self::PowerOn | Self::BrownOut => Charge::Power,
-            Self::Unknown | Self::Pin | Self::Software | Self::Watchdog | Self::LockUp => {
-                Charge::Attempt
-            }
+        match self.is_loss_of_power() {
+            true => Charge::Power,
+            false => Charge::Attempt,
         }
     }
 }
@@ -83,12 +87,19 @@ pub struct Retained {
 
 /// Decides the reason from the chip's register, where there is one, and from what RAM retained.
 ///
-/// A chip that knows is believed. Otherwise RAM that did not survive means that the power was gone,
-/// and a watchdog's last words outweigh an announcement: firmware that hung on its way to a reset
-/// did hang.
+/// A chip that knows is believed, but for one thing: a software reset that nobody announced is a crash, for
+/// a panic handler asks for it just the same. Without such a chip, RAM that did not survive means that the power
+/// was gone. A watchdog's last words outweigh an announcement: firmware that hung on its way to a reset did
+/// hang.
 #[must_use]
 pub const fn reset_reason(chip: Option<ResetReason>, retained: Option<Retained>) -> ResetReason {
     match (chip, retained) {
+        (Some(ResetReason::Software), Some(retained)) if !retained.announced => {
+            match retained.watchdog_barked {
+                true => ResetReason::Watchdog,
+                false => ResetReason::Unknown,
+            }
+        }
         (Some(reason), _) => reason,
         (None, None) => ResetReason::PowerOn,
         (None, Some(retained)) if retained.watchdog_barked => ResetReason::Watchdog,
@@ -119,7 +130,12 @@ mod tests {
         for (retained, expected) in table {
             assert_eq!(reset_reason(None, retained), expected);
             for chip in ResetReason::ALL {
-                assert_eq!(reset_reason(Some(chip), retained), chip);
+                let crashed = retained.filter(|retained| !retained.announced);
+                let expected = match (chip, crashed) {
+                    (ResetReason::Software, Some(_)) => expected,
+                    _ => chip,
+                };
+                assert_eq!(reset_reason(Some(chip), retained), expected);
             }
         }
     }

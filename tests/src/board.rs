@@ -107,8 +107,17 @@ impl Bench {
         self
     }
 
-    /// What the bootloader does after a reset for this reason; RAM does not survive a power-on.
+    /// What the bootloader does after a reset for this reason; RAM does not survive a power-on, and one that
+    /// software asked for was announced.
     pub fn boot(&mut self, reset: ResetReason) -> Option<Ready> {
+        if let (ResetReason::Software, Some(handover)) = (reset, self.handover()) {
+            let announced = true;
+            self.retained = Handover {
+                announced,
+                ..handover
+            }
+            .encode();
+        }
         if reset == ResetReason::PowerOn {
             self.retained = [0xa5; HANDOVER_LEN];
             self.journal.power_on();

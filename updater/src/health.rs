@@ -182,6 +182,11 @@ impl Health {
         }
     }
 
+    /// From now on no reset speaks against the image.
+    pub(crate) const fn forgive_resets(&mut self) {
+        self.policy.forgives_resets = true;
+    }
+
     /// Notes the outcome of the check with this name. A failure stays. `false`: there is no such check.
     pub fn note(&mut self, name: &str, passed: bool) -> bool {
         self.note_where(|check| check.name == name, |_| Some(passed))

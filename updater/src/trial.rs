@@ -110,6 +110,9 @@ impl<P: Platform, const PAGE: usize> Updater<P, PAGE> {
         let bytes = read_header(flash, self.product.layout, running)?;
         let image =
             Header::new_checked(&bytes)?.authenticate(self.product.ring, self.snapshot.revoked)?;
+        if self.manifest.digest() != image.digest() {
+            return Err(Refusal::OtherImage);
+        }
         self.record(Event::Confirm {
             running,
             revoke_below: image.manifest().revoke_below(),
@@ -155,7 +158,14 @@ impl<P: Platform, const PAGE: usize> Updater<P, PAGE> {
         match verdict {
             Verdict::Pending => {}
             Verdict::Healthy => self.confirm()?,
-            Verdict::Unhealthy(reason) => self.reject(reason)?,
+            Verdict::Unhealthy(reason) => match (self.reject(reason), reason) {
+                (Err(Refusal::NoAcceptableOther), Reason::Crashed(_)) => {
+                    // There is nothing better to run: the checks decide.
+                    self.health.forgive_resets();
+                    return Ok(Verdict::Pending);
+                }
+                (rejected, _) => rejected?,
+            },
         }
         Ok(verdict)
     }

@@ -41,6 +41,8 @@ pub struct Updater<P, const PAGE: usize> {
     pub(crate) handover: Handover,
     pub(crate) journal: Journal,
     pub(crate) journal_health: JournalHealth,
+    /// Whether a write has failed in this boot.
+    journal_failed: bool,
     pub(crate) snapshot: Snapshot,
     pub(crate) running: Slot,
     pub(crate) manifest: Manifest,
@@ -90,6 +92,7 @@ impl<P: Platform, const PAGE: usize> Updater<P, PAGE> {
             handover,
             journal: Journal::new(layout.journal, layout.digest),
             journal_health: JournalHealth::Whole,
+            journal_failed: false,
             snapshot: Snapshot::with_confirmed(running, assumed, layout.factory_floor),
             running,
             manifest,
@@ -206,6 +209,10 @@ impl<P: Platform, const PAGE: usize> Updater<P, PAGE> {
         let (flash, watchdog) = self.platform.journal_flash();
         if self.journal.write(flash, watchdog, &after).is_err() {
             self.open_journal();
+            if core::mem::replace(&mut self.journal_failed, true) {
+                // It may be a sector that keeps what it holds, and so looks whole: it takes nothing more.
+                self.journal_health = JournalHealth::WornOut;
+            }
             return Err(Refusal::Journal);
         }
         self.snapshot = after;

@@ -12,8 +12,9 @@ const SYSTICK_CONTROL: Register = PROCESSOR.register(0x010);
 const SYSTICK_RELOAD: Register = PROCESSOR.register(0x014);
 const SYSTICK_CURRENT: Register = PROCESSOR.register(0x018);
 const INTERRUPT_STATE: Register = PROCESSOR.register(0xD04);
-const VECTOR_TABLE_OFFSET: Register = PROCESSOR.register(0xD08);
 const SYSTEM_CONTROL: Register = PROCESSOR.register(0xD10);
+/// VTOR.
+const VECTOR_TABLE_OFFSET: u32 = 0xE000_ED08;
 const HANDLER_PRIORITIES: Registers = PROCESSOR.registers(0xD18, 3);
 const HANDLER_CONTROL: Register = PROCESSOR.register(0xD24);
 const FAULT_STATUS: Register = PROCESSOR.register(0xD28);
@@ -83,11 +84,12 @@ pub unsafe fn jump(vector_table: u32, clears: Range<u32>) -> ! {
     let second = table.wrapping_add(1);
     // SAFETY: the caller promises an aligned vector table there.
     let entry = unsafe { second.read_volatile() };
-    VECTOR_TABLE_OFFSET.write(vector_table);
     // SAFETY: the stack changes under the program's feet, but nothing of it is used any more: operands
     // are in registers and the last instruction does not return. Stack pointer and entry point are
     // those of the program that the caller promises. CONTROL 0 selects the main stack, privileged. What is
-    // cleared is RAM that the caller gives up; no exception is enabled that could want the stack.
+    // cleared is RAM that the caller gives up. One exception cannot be disabled, the watchdog's NMI: it goes to
+    // the running program's handler, for VTOR is written behind the loop, and its frame is pushed and popped
+    // between two instructions of the loop. VTOR is a register of the processor (ARMv7-M ARM, B3.2.5).
     unsafe {
         asm!(
             "2:",
@@ -95,6 +97,7 @@ pub unsafe fn jump(vector_table: u32, clears: Range<u32>) -> ! {
             "it lo",
             "strlo r2, [r0], #4",
             "blo 2b",
+            "str r5, [r8]",
             "dsb",
             "msr control, r2",
             "isb",
@@ -107,6 +110,8 @@ pub unsafe fn jump(vector_table: u32, clears: Range<u32>) -> ! {
             in("r2") 0,
             in("r3") stack_pointer,
             in("r4") entry,
+            in("r5") vector_table,
+            in("r8") VECTOR_TABLE_OFFSET,
             options(noreturn, nostack),
         )
     }

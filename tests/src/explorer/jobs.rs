@@ -125,7 +125,7 @@ const UPDATE: Scenario = Scenario {
 };
 
 /// The stories.
-pub const SCENARIOS: [Scenario; 37] = [
+pub const SCENARIOS: [Scenario; 39] = [
     UPDATE,
     Scenario {
         name: "moods",
@@ -338,6 +338,27 @@ pub const SCENARIOS: [Scenario; 37] = [
         name: "dead-journal-trial",
         about: "an image waits for its trial, and a journal sector is dead",
         start: Start::Waiting,
+        natures: &[Nature::Silent],
+        offers: &[],
+        dead: Some((0, false)),
+        goal: None,
+        ..UPDATE
+    },
+    Scenario {
+        name: "dead-journal-broken",
+        about: "the same, and the confirmed image has lost bits",
+        start: Start::WaitingBesideBroken,
+        natures: &[Nature::Silent],
+        offers: &[],
+        dead: Some((0, false)),
+        goal: None,
+        lives: Lives::Somehow,
+        ..UPDATE
+    },
+    Scenario {
+        name: "dead-journal-lost",
+        about: "the journal is garbage, and one of its sectors is dead",
+        start: Start::BothAndGarbage,
         natures: &[Nature::Silent],
         offers: &[],
         dead: Some((0, false)),
