@@ -12,6 +12,13 @@ use super::scenario::{Lives, Offer, Start};
 use super::state::{Ghost, State};
 use super::world::World;
 use crate::images::Built;
+use crate::random::Random;
+
+/// Rows of choices of one boot that are taken in order, to find one in which the application does what is wanted.
+const ROWS_IN_ORDER: u64 = 64;
+
+/// The same with those that are drawn afterwards: where much comes and goes, there are too many to take them all.
+const ROWS: u64 = 1_000;
 
 /// Boots after which a device has come to rest, whatever its budgets were.
 const REST: usize = 40;
@@ -145,7 +152,7 @@ fn cost_of_an_update(world: &World) -> [u32; 2] {
 /// A boot in which the application does what helps, or nothing.
 fn boot_so(world: &World, state: &State, helpful: bool, findings: &mut Findings) -> Run {
     let mut choices = Choices::first();
-    loop {
+    for row in 1.. {
         let run = world.boot(state, choices);
         findings.boots += 1;
         let suits = match helpful {
@@ -155,9 +162,11 @@ fn boot_so(world: &World, state: &State, helpful: bool, findings: &mut Findings)
         if suits || run.violation.is_some() {
             return run;
         }
-        match run.choices.clone().advance() {
-            Some((next, _)) => choices = next,
-            None => return run,
-        }
+        choices = match run.choices.clone().advance() {
+            Some((next, _)) if row < ROWS_IN_ORDER => next,
+            Some(_) if row < ROWS => Choices::drawn(Random::new(row)),
+            _ => return run,
+        };
     }
+    unreachable!("the rows of choices come to an end")
 }
