@@ -463,6 +463,20 @@ fn where_no_reset_is_forgiven_a_trial_that_is_reset_abnormally_is_rejected_at_it
 }
 
 #[test]
+fn a_trial_with_nothing_to_go_back_to_is_forgiven_its_reset_and_judged_by_its_checks() {
+    let mut device = trial(Origin::Local);
+    // The confirmed image has lost a bit.
+    let payload = device.layout.payload_offset as usize;
+    device.slots.flash.flip(payload + 9, 1);
+    starts_trial(&mut device, Watchdog);
+    let mut updater = updater_with(&mut device, STRICT);
+    assert_eq!(updater.judge(), Ok(Verdict::Pending));
+    updater.check("self-test", true);
+    assert_eq!(updater.judge(), Ok(Verdict::Healthy));
+    assert_eq!(reason_of(&device), None);
+}
+
+#[test]
 fn the_first_start_of_a_trial_is_not_to_blame_for_the_reset_before_it() {
     for reset in ResetReason::ALL {
         let mut device = trial_after(Origin::Local, reset);

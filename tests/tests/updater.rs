@@ -744,6 +744,37 @@ fn what_is_not_read_back_as_it_was_programmed_is_refused() {
 }
 
 #[test]
+fn a_journal_sector_that_keeps_what_it_holds_and_takes_no_more_stops_the_updates_of_a_boot() {
+    let image = large(11);
+    let mut device = board();
+    (0..3).for_each(|sector| device.journal.kill(sector));
+    let mut updater = device.updater();
+    assert_eq!(updater.device().journal, JournalHealth::Whole);
+    for _ in 0..2 {
+        assert_eq!(install(&mut updater, &image), Err(Refusal::Journal));
+    }
+    assert_eq!(updater.device().journal, JournalHealth::WornOut);
+    let before = device_operations(&mut updater);
+    assert_eq!(install(&mut updater, &image), Err(Refusal::JournalWornOut));
+    assert_eq!(device_operations(&mut updater), before);
+}
+
+fn device_operations(updater: &mut DeviceUpdater<'_, 8, 1024>) -> [u64; 2] {
+    updater.platform().0.operations()
+}
+
+#[test]
+fn a_header_that_was_changed_while_the_image_ran_is_not_confirmed() {
+    let mut device = ordinary_trial(Origin::Local);
+    let other = Built::ordinary(RUNNING + 2);
+    let mut updater = device.updater();
+    pass(&mut updater, &["self-test"]);
+    updater.platform().0.put(Slot::B, &other);
+    assert_eq!(updater.confirm(), Err(Refusal::OtherImage));
+    assert!(matches!(device.state().slot(Slot::B), SlotState::Trial(..)));
+}
+
+#[test]
 fn a_dead_sector_stops_the_update_and_harms_nothing() {
     let image = large(11);
     for sector in [0, 1, 7, 14] {
