@@ -1,16 +1,26 @@
 //! Why something was refused: one list for bootloader, updater, journal and tools.
 //!
 //! The numbers are part of the formats (handover, reports): they never change and are never reused.
+//! People read them as `B033`, with the name behind it: in the device's log, in what the tools say, and
+//! in the documentation.
 
-/// The enum, the list of it and the way back from a number, from one list.
+use core::fmt;
+
+/// The enum, the list of it, its texts and the way back from a number, from one list.
 macro_rules! refusals {
-    ($($(#[$doc:meta])* $name:ident = $number:literal,)*) => {
+    ($($(#[doc = $text:literal])* $name:ident = $number:literal,)*) => {
         /// Why an image, a page, a chunk or a request was refused.
         #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-        #[cfg_attr(feature = "defmt", derive(defmt::Format))]
         #[repr(u16)]
         pub enum Refusal {
-            $($(#[$doc])* $name = $number,)*
+            $($(#[doc = $text])* $name = $number,)*
+        }
+
+        /// The names alone: an enum of their own, which is logged in one byte.
+        #[cfg(feature = "defmt")]
+        #[derive(defmt::Format)]
+        enum Name {
+            $($name,)*
         }
 
         impl Refusal {
@@ -24,6 +34,21 @@ macro_rules! refusals {
                     $($number => Self::$name,)*
                     _ => return None,
                 })
+            }
+
+            /// What was seen, in a sentence or two.
+            #[must_use]
+            pub const fn text(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($text),*).trim_ascii_start(),)*
+                }
+            }
+
+            #[cfg(feature = "defmt")]
+            const fn name(self) -> Name {
+                match self {
+                    $(Self::$name => Name::$name,)*
+                }
             }
         }
     };
@@ -158,9 +183,41 @@ impl Refusal {
     }
 }
 
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "B{:03} {self:?}", self.code())
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Refusal {
+    fn format(&self, formatter: defmt::Formatter<'_>) {
+        defmt::write!(formatter, "B{=u16:03} {}", self.code(), self.name());
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
+    use std::string::ToString as _;
+
     use super::*;
+
+    #[test]
+    fn people_read_number_and_name() {
+        assert_eq!(Refusal::BelowFloor.to_string(), "B033 BelowFloor");
+        assert_eq!(
+            Refusal::BelowFloor.text(),
+            "Its security counter is below the floor."
+        );
+        // Several lines are one sentence.
+        assert!(
+            Refusal::OtherImage
+                .text()
+                .ends_with("another image than the running one.")
+        );
+    }
 
     #[test]
     fn numbers_ascend_and_name_their_refusal() {

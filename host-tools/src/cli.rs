@@ -5,16 +5,20 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::{key_new, key_show, publish, request_roll_back, request_show, serve};
 use crate::error::Error;
+use crate::output::Output;
 use crate::{doctor, factory, image};
 
 /// Keys, images, factory files, serving and diagnosis for devices that run Bistable.
 #[derive(Parser)]
 #[command(name = "bistable", version)]
 struct Cli {
+    /// Print one JSON document instead of text.
+    #[arg(long, global = true)]
+    json: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -53,25 +57,33 @@ enum Request {
 /// Runs the command of this process's arguments.
 #[must_use]
 pub fn main() -> ExitCode {
-    match run(&Cli::parse().command) {
+    let cli = Cli::parse();
+    let output = Output::new(cli.json);
+    match run(&cli.command, &output) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            output.fail(&error);
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(command: &Command) -> Result<(), Error> {
+/// All commands with their arguments, for shell completions, manual pages and tests.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+fn run(command: &Command, output: &Output) -> Result<(), Error> {
     match command {
-        Command::Key(Key::New(arguments)) => key_new::run(arguments),
-        Command::Key(Key::Show(arguments)) => key_show::run(arguments),
-        Command::Image(command) => image::run(command),
-        Command::Factory(command) => factory::run(command),
-        Command::Request(Request::RollBack(arguments)) => request_roll_back::run(arguments),
-        Command::Request(Request::Show(arguments)) => request_show::run(arguments),
-        Command::Publish(arguments) => publish::run(arguments),
-        Command::Serve(arguments) => serve::run(arguments),
-        Command::Doctor(arguments) => doctor::run(arguments),
+        Command::Key(Key::New(arguments)) => key_new::run(arguments, output),
+        Command::Key(Key::Show(arguments)) => key_show::run(arguments, output),
+        Command::Image(command) => image::run(command, output),
+        Command::Factory(command) => factory::run(command, output),
+        Command::Request(Request::RollBack(arguments)) => request_roll_back::run(arguments, output),
+        Command::Request(Request::Show(arguments)) => request_show::run(arguments, output),
+        Command::Publish(arguments) => publish::run(arguments, output),
+        Command::Serve(arguments) => serve::run(arguments, output),
+        Command::Doctor(arguments) => doctor::run(arguments, output),
     }
 }

@@ -22,6 +22,7 @@ use crate::facts::{Facts, parse_version, workspace_version};
 use crate::image::check::check;
 use crate::image::file::ImageFile;
 use crate::memory_flash::{ERASED, MemoryFlash, NoWatchdog, WithWriteSize, for_write_size};
+use crate::output::Output;
 use crate::{Error, atomic, files};
 
 /// The partition that the identity lies in.
@@ -61,13 +62,13 @@ pub struct Arguments {
 ///
 /// # Errors
 /// What the command says; nothing was written.
-pub fn run(command: &Command) -> Result<(), Error> {
+pub fn run(command: &Command, output: &Output) -> Result<(), Error> {
     match command {
-        Command::Build(arguments) => run_build(arguments),
+        Command::Build(arguments) => run_build(arguments, output),
     }
 }
 
-fn run_build(arguments: &Arguments) -> Result<(), Error> {
+fn run_build(arguments: &Arguments, _output: &Output) -> Result<(), Error> {
     let facts = Facts::read(&arguments.layout)?;
     facts.flash(&arguments.layout)?;
     let identity = Identity {
@@ -111,7 +112,7 @@ pub fn build(
         .ok_or_else(|| impossible("no room for the image in slot A".into()))?;
     place_identity(&mut bytes, facts, layout, identity)?;
     let snapshot = snapshot(image, facts)
-        .map_err(|refusal| impossible(format!("an image refused as {refusal:?}")))?;
+        .map_err(|refusal| impossible(format!("an image refused as {refusal}")))?;
     let format = Format {
         bytes: &mut bytes,
         erase_size: flash.erase_size,

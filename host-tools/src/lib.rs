@@ -4,6 +4,8 @@
 //! | --- | --- |
 //! | [`cli`] | the command line: which command there is |
 //! | [`commands`] | key, request, publish and serve, one file each |
+//! | [`output`] | what a command says: text for people, or JSON for programs |
+//! | [`schemas`] | the schemas of all JSON documents |
 //! | [`error`] | the one line that a failed command prints |
 //! | [`keys`] | private keys in files |
 //! | [`facts`] | a product's layout and key ring, as the device's own functions take them |
@@ -26,8 +28,10 @@ pub mod files;
 pub mod image;
 pub mod keys;
 pub mod memory_flash;
+pub mod output;
 pub mod reports;
 pub mod request;
+pub mod schemas;
 pub mod serve;
 pub mod store;
 

@@ -18,7 +18,6 @@ use crate::image::signers::{Signers, Verdict};
 /// These bytes are none.
 pub fn parse<'b>(path: &Path, bytes: &'b [u8]) -> Result<Request<'b>, Error> {
     Request::new_checked(bytes).map_err(|refusal| {
-        let code = refusal.code();
         let (found, expected, hint) = match refusal {
             Refusal::NotARequest => (
                 format!("{} bytes that are no request", bytes.len()),
@@ -26,12 +25,12 @@ pub fn parse<'b>(path: &Path, bytes: &'b [u8]) -> Result<Request<'b>, Error> {
                 "give a file that `bistable request roll-back` wrote",
             ),
             Refusal::UnknownFormat => (
-                format!("a request refused as {refusal:?} ({code})"),
+                format!("a request refused as {refusal}"),
                 "format 1, and to roll back as what is asked".into(),
                 "the request is newer than this tool, or damaged",
             ),
             _ => (
-                format!("a request refused as {refusal:?} ({code})"),
+                format!("a request refused as {refusal}"),
                 "one as the format has it".into(),
                 "the file is damaged: copy it, or make it, again",
             ),
@@ -49,9 +48,8 @@ pub fn check(request: &Request<'_>, facts: &Facts, place: impl fmt::Display) -> 
     let verdict = request.authenticate(&facts.key_ring(), Revoked::default());
     verdict.map(drop).map_err(|refusal| {
         let found = format!(
-            "signatures for {}, refused as {refusal:?} ({})",
-            Signers::of_request(request, facts),
-            refusal.code()
+            "signatures for {}, refused as {refusal}",
+            Signers::of_request(request, facts)
         );
         let ring = facts.product.ring_path.display();
         let (expected, hint) = match refusal {

@@ -116,7 +116,7 @@ fn image_digest(image: &[u8]) -> Result<Digest, String> {
     let header = image
         .first_chunk::<HEADER_LEN>()
         .ok_or_else(|| format!("{} bytes", image.len()))?;
-    let header = Header::new_checked(header).map_err(|refusal| format!("{refusal:?}"))?;
+    let header = Header::new_checked(header).map_err(|refusal| refusal.to_string())?;
     Ok(header.manifest().digest())
 }
 
@@ -227,7 +227,10 @@ mod tests {
         let good = publish(&store, &image(&manifest(1), &[])).unwrap();
         let mut bytes = image(&manifest(2), &[]);
         bytes[0] ^= 1;
-        for (bad, found) in [(&bytes[..], "NotAManifest"), (&bytes[..1023], "1023 bytes")] {
+        for (bad, found) in [
+            (&bytes[..], "B001 NotAManifest"),
+            (&bytes[..1023], "1023 bytes"),
+        ] {
             let message = publish(&store, bad).unwrap_err().to_string();
             assert!(message.contains(&format!("found {found}")), "{message}");
         }

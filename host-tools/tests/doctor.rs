@@ -272,7 +272,7 @@ fn a_device_from_which_nothing_boots_ends_with_status_1_and_every_refusal() {
     let doctor = ["doctor", "flash.bin", "--layout", "layout.toml"];
     let said = device.bench.fails(&doctor);
     assert!(
-        said.starts_with("error: flash.bin: found nothing that boots: slot A refused as BadPayload (53), slot B refused as BadPayload (53), expected"),
+        said.starts_with("error: flash.bin: found nothing that boots: slot A refused as B053 BadPayload, slot B refused as B053 BadPayload, expected"),
         "{said}"
     );
     let device = device.lose_journal();
@@ -281,14 +281,14 @@ fn a_device_from_which_nothing_boots_ends_with_status_1_and_every_refusal() {
         device
             .bench
             .fails(&doctor)
-            .contains("slot A refused as BadPayload (53), slot B")
+            .contains("slot A refused as B053 BadPayload, slot B")
     );
     fs::write(device.bench.path("flash.bin"), vec![0xFF; 0x3_0000]).unwrap();
     assert!(
         device
             .bench
             .fails(&doctor)
-            .contains("slot A refused as NotAManifest (1)")
+            .contains("slot A refused as B001 NotAManifest")
     );
 }
 
@@ -321,7 +321,7 @@ fn an_older_bootloader_refuses_what_needs_a_newer_one() {
     device.bench.succeeds(&[&doctor[..], &["0.1.0"]].concat());
     let said = device.bench.fails(&[&doctor[..], &["0.0.9"]].concat());
     assert!(
-        said.contains("slot A refused as BootloaderTooOld (26)"),
+        said.contains("slot A refused as B026 BootloaderTooOld"),
         "{said}"
     );
 }

@@ -164,7 +164,7 @@ fn whatever_is_wrong_is_told_before_anything_is_written() {
         said.starts_with("error: v1.img: found chunk 0 in slot A at offset 0x"),
         "{said}"
     );
-    assert!(said.contains("refused as BadChunk (52)"), "{said}");
+    assert!(said.contains("refused as B052 BadChunk"), "{said}");
 
     fs::write(&path, &good).unwrap();
     let mut long = BUILD;

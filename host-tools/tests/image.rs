@@ -194,7 +194,7 @@ fn a_signature_of_a_stranger_counts_for_nothing() {
     bench.succeeds(&sign);
     let said = bench.fails(&["image", "verify", "v1.img", "--layout", "layout.toml"]);
     assert!(
-        said.contains("refused as TooFewReleaseSignatures (11)"),
+        said.contains("refused as B011 TooFewReleaseSignatures"),
         "{said}"
     );
     let said = bench.succeeds(&["image", "inspect", "v1.img", "--layout", "layout.toml"]);
@@ -281,7 +281,7 @@ fn an_image_that_would_lock_everybody_out_is_refused() {
     ];
     bench.succeeds(&build("v1.img", 1, &keys).as_strs());
     let said = bench.fails(&["image", "verify", "v1.img", "--layout", "layout.toml"]);
-    assert!(said.contains("TooFewReleaseSignatures (11)"), "{said}");
+    assert!(said.contains("B011 TooFewReleaseSignatures"), "{said}");
 }
 
 #[test]
@@ -293,7 +293,7 @@ fn an_image_for_another_layout_is_refused() {
         "erase_size = 2048\nwrite_size = 4\n[flash.boot]",
     );
     let said = bench.fails(&["image", "verify", "v1.img", "--layout", "layout.toml"]);
-    assert!(said.contains("refused as OtherLayout (22)"), "{said}");
+    assert!(said.contains("refused as B022 OtherLayout"), "{said}");
     let failed = check(
         &read(&bench.path("v1.img")),
         &bench.facts(),
@@ -307,7 +307,7 @@ fn an_image_for_another_layout_is_refused() {
     );
     bench.edit_layout("class = \"bench\"", "class = \"chair\"");
     let said = bench.fails(&["image", "verify", "v1.img", "--layout", "layout.toml"]);
-    assert!(said.contains("refused as OtherClass (21)"), "{said}");
+    assert!(said.contains("refused as B021 OtherClass"), "{said}");
 }
 
 #[test]
@@ -435,7 +435,7 @@ fn a_program_that_does_not_lie_in_its_slot_is_refused() {
     refused_link(
         "a.elf",
         &at(A, 64),
-        &["stack pointer 0x11111111", "(BadStackPointer)"],
+        &["stack pointer 0x11111111", "(B061 BadStackPointer)"],
     );
 }
 

@@ -169,7 +169,7 @@ fn fewer_keys_than_the_threshold_are_refused() {
 
     let bench = bench_of_two();
     let said = refused(&bench, &["--key", "dev.pem"]);
-    let expected = "release 1 of 2 (dev), refused as TooFewReleaseSignatures (11)";
+    let expected = "release 1 of 2 (dev), refused as B011 TooFewReleaseSignatures";
     assert!(said.contains(expected), "{said}");
     assert!(said.contains("make it with more keys"), "{said}");
 }
@@ -300,7 +300,7 @@ fn show_fails_if_the_ring_knows_no_signer_or_only_as_root_key() {
     fs::write(bench.path("ring.toml"), text).unwrap();
     let (said, line) = shown_and_refused(&bench);
     assert!(said.contains("signed    release 0 of 1 (dev)"), "{said}");
-    assert!(line.contains("TooFewReleaseSignatures (11)"), "{line}");
+    assert!(line.contains("B011 TooFewReleaseSignatures"), "{line}");
 
     // A ring without `dev`.
     let (head, _) = ring.split_once("[[key]]").unwrap();
@@ -309,7 +309,7 @@ fn show_fails_if_the_ring_knows_no_signer_or_only_as_root_key() {
     let (said, line) = shown_and_refused(&bench);
     let unknown = format!("signature by {dev}, which the ring does not know");
     assert!(said.contains(&unknown), "{said}");
-    assert!(line.contains("TooFewReleaseSignatures (11)"), "{line}");
+    assert!(line.contains("B011 TooFewReleaseSignatures"), "{line}");
 }
 
 #[test]
@@ -321,7 +321,7 @@ fn show_fails_if_what_is_asked_was_changed_after_it_was_signed() {
     fs::write(bench.path("back.req"), &bytes).unwrap();
     let (said, line) = shown_and_refused(&bench);
     assert!(said.contains("(dev), INVALID"), "{said}");
-    assert!(line.contains("refused as BadSignature (10)"), "{line}");
+    assert!(line.contains("refused as B010 BadSignature"), "{line}");
     assert!(line.contains("it was changed after it was signed"));
 }
 
@@ -349,9 +349,9 @@ fn what_is_no_request_is_refused_by_what_it_is() {
         said(&bytes)
     };
     assert!(with(0, b'X').contains(none));
-    assert!(with(4, 2).contains("refused as UnknownFormat (2), expected format 1"));
-    assert!(with(6, 2).contains("refused as UnknownFormat (2), expected format 1"));
-    assert!(with(9, 1).contains("refused as NonZeroPadding (3)"));
+    assert!(with(4, 2).contains("refused as B002 UnknownFormat, expected format 1"));
+    assert!(with(6, 2).contains("refused as B002 UnknownFormat, expected format 1"));
+    assert!(with(9, 1).contains("refused as B003 NonZeroPadding"));
     assert!(with(623, 1).contains("the file is damaged"));
     let missing = bench.fails(&["request", "show", "no.req", "--layout", "layout.toml"]);
     assert!(missing.contains("no.req: cannot read the request"));

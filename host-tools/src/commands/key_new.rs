@@ -11,6 +11,7 @@ use bistable_layout::{Ring, RingKey, ring_file};
 use clap::ValueEnum;
 
 use crate::keys::SigningKey;
+use crate::output::Output;
 use crate::{Error, atomic};
 
 /// Make a key pair: the private key as a file of its own, the public key at the end of a ring.
@@ -49,7 +50,7 @@ pub enum Role {
 ///
 /// # Errors
 /// The ring would break a rule, or the private key's file exists: then nothing was changed.
-pub fn run(arguments: &Arguments) -> Result<(), Error> {
+pub fn run(arguments: &Arguments, _output: &Output) -> Result<(), Error> {
     let key = SigningKey::generate();
     let roles = Roles {
         release: arguments.roles.contains(&Role::Release),

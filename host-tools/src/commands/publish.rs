@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::Error;
+use crate::output::Output;
 use crate::store::{Channel, Store};
 
 /// Copy an image into a store, under its digest, and make it the newest of a channel.
@@ -23,7 +24,7 @@ pub struct Arguments {
 ///
 /// # Errors
 /// The file is no image, or cannot be copied: then the channel points where it did.
-pub fn run(arguments: &Arguments) -> Result<(), Error> {
+pub fn run(arguments: &Arguments, _output: &Output) -> Result<(), Error> {
     let store = Store::open(&arguments.store)?;
     let digest = store.publish(&arguments.image, &arguments.channel)?;
     println!("{digest}");

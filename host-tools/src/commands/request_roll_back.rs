@@ -11,6 +11,7 @@ use bistable_core::request::{Fields, MAX_UNIT_LEN, Message, assemble};
 use crate::facts::Facts;
 use crate::image::build::signing_keys;
 use crate::keys::SigningKey;
+use crate::output::Output;
 use crate::{Error, atomic, hex, request};
 
 /// Ask one unit to leave the image that it runs for the other one.
@@ -40,7 +41,7 @@ pub struct Arguments {
 ///
 /// # Errors
 /// An argument is not what it should be, or no unit would obey; nothing was written.
-pub fn run(arguments: &Arguments) -> Result<(), Error> {
+pub fn run(arguments: &Arguments, _output: &Output) -> Result<(), Error> {
     let facts = Facts::read(&arguments.layout)?;
     let message = message(arguments)?;
     let keys = signing_keys(&arguments.keys, &facts)?;

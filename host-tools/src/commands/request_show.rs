@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::facts::Facts;
+use crate::output::Output;
 use crate::{Error, files, request};
 
 /// Show what a request asks, and who signed it; exit status 1 if that is not enough.
@@ -20,7 +21,7 @@ pub struct Arguments {
 ///
 /// # Errors
 /// The file is no request, or too few release keys of the ring have signed it.
-pub fn run(arguments: &Arguments) -> Result<(), Error> {
+pub fn run(arguments: &Arguments, _output: &Output) -> Result<(), Error> {
     let facts = Facts::read(&arguments.layout)?;
     let path = &arguments.request;
     let bytes = files::read(path, "read the request")?;

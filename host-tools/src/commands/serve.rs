@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::output::Output;
 use crate::reports::Reports;
 use crate::store::Store;
 use crate::{Error, atomic, serve};
@@ -30,7 +31,7 @@ pub struct Arguments {
 ///
 /// # Errors
 /// The address or the store cannot be used.
-pub fn run(arguments: &Arguments) -> Result<(), Error> {
+pub fn run(arguments: &Arguments, _output: &Output) -> Result<(), Error> {
     let store = Store::open(&arguments.store)?;
     let reports = Reports::open(&arguments.store)?;
     let cannot_listen = |source| Error::Io {

@@ -23,6 +23,7 @@ use bistable_core::reset::ResetReason;
 use bistable_core::version::Version;
 
 use crate::facts::{Facts, parse_version, workspace_version};
+use crate::output::Output;
 use crate::{Error, files};
 
 pub use examine::{Boots, Conditions, Examination, InSlot, examine};
@@ -42,16 +43,13 @@ pub struct Arguments {
     /// The device's bootloader; that of these tools without it.
     #[arg(long, value_name = "VERSION", value_parser = parse_version, default_value_t = workspace_version())]
     pub bootloader_version: Version,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// Runs the command.
 ///
 /// # Errors
 /// The flash is not whole, or nothing boots from it.
-pub fn run(arguments: &Arguments) -> Result<(), Error> {
+pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
     let facts = Facts::read(&arguments.layout)?;
     let flash = facts.flash(&arguments.layout)?;
     let path = &arguments.flash;
@@ -66,16 +64,17 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
         bootloader: arguments.bootloader_version,
     };
     let examination = examine(&bytes, &facts, conditions);
-    match arguments.json {
+    match output.is_json() {
         true => println!("{}", json::render(&examination, &facts)),
         false => print!("{}", text::render(&examination, &facts)),
     }
     if examination.boots.is_some() {
         return Ok(());
     }
-    let refused = examination.refused.iter().map(|(slot, refusal)| {
-        format!("slot {slot:?} refused as {refusal:?} ({})", refusal.code())
-    });
+    let refused = examination
+        .refused
+        .iter()
+        .map(|(slot, refusal)| format!("slot {slot:?} refused as {refusal}"));
     let refused: Vec<_> = refused.collect();
     Err(Error::unexpected(
         path,

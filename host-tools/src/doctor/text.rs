@@ -41,8 +41,7 @@ pub fn render(examination: &Examination, facts: &Facts) -> String {
         );
     }
     for (slot, refusal) in &examination.refused {
-        let code = refusal.code();
-        text.line("refused", format!("slot {slot:?}, as {refusal:?} ({code})"));
+        text.line("refused", format!("slot {slot:?}, as {refusal}"));
     }
     let reset = words::reset(examination.conditions.reset);
     match &examination.boots {
@@ -132,7 +131,7 @@ fn lies_in(slot: Slot, examination: &Examination) -> String {
     let in_slot = slot.of(&examination.slots);
     let verdict = match in_slot.verdict {
         Ok(()) => "verifies".into(),
-        Err(refusal) => format!("does not boot: {refusal:?} ({})", refusal.code()),
+        Err(refusal) => format!("does not boot: {refusal}"),
     };
     match &in_slot.manifest {
         Err(_) => format!("holds no header; {verdict}"),

@@ -19,6 +19,7 @@ use crate::image::make::make;
 use crate::image::package::Package;
 use crate::image::summary::summary;
 use crate::keys::SigningKey;
+use crate::output::Output;
 use crate::{Error, files};
 
 /// Build an image from an application package, or from its two links.
@@ -113,7 +114,7 @@ pub struct Arguments {
 ///
 /// # Errors
 /// Nothing was written.
-pub fn run(arguments: &Arguments) -> Result<(), Error> {
+pub fn run(arguments: &Arguments, _output: &Output) -> Result<(), Error> {
     let facts = Facts::read(&arguments.layout)?;
     let fields = fields(arguments, &facts)?;
     let keys = signing_keys(&arguments.keys, &facts)?;

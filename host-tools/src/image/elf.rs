@@ -115,7 +115,7 @@ impl Link {
             let reset = u32::from_le_bytes([e, f, g, h]);
             Error::unexpected(
                 &self.path,
-                format!("stack pointer {stack:#x} and reset vector {reset:#x} at the payload's start ({refusal:?})"),
+                format!("stack pointer {stack:#x} and reset vector {reset:#x} at the payload's start ({refusal})"),
                 format!(
                     "a vector table for slot {slot:?}: a stack in the layout's RAM, code in {:#x}..{end:#x}",
                     self.address

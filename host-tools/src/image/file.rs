@@ -259,10 +259,9 @@ impl fmt::Display for Defect {
         let Self { part, offset, .. } = self;
         match self.wrong {
             Wrong::Refused(refusal) => {
-                let code = refusal.code();
                 write!(
                     formatter,
-                    "{part} at offset {offset:#x}, refused as {refusal:?} ({code})"
+                    "{part} at offset {offset:#x}, refused as {refusal}"
                 )
             }
             Wrong::Truncated(_) => {

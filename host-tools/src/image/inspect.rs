@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::facts::Facts;
 use crate::image::file::ImageFile;
 use crate::image::signers::{Signers, Verdict};
+use crate::output::Output;
 use crate::{Error, files};
 
 /// Show all that an image says of itself.
@@ -30,7 +31,7 @@ pub struct Arguments {
 ///
 /// # Errors
 /// The file is no whole image.
-pub fn run(arguments: &Arguments) -> Result<(), Error> {
+pub fn run(arguments: &Arguments, _output: &Output) -> Result<(), Error> {
     let facts = arguments.layout.as_deref().map(Facts::read).transpose()?;
     let path = &arguments.image;
     let bytes = files::read(path, "read the image")?;

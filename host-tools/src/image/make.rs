@@ -64,7 +64,7 @@ pub fn make(
         )
     };
     let manifest =
-        manifest.map_err(|refusal| impossible(format!("a manifest refused as {refusal:?}")))?;
+        manifest.map_err(|refusal| impossible(format!("a manifest refused as {refusal}")))?;
     let mut signatures: Vec<_> = keys.iter().map(|key| key.sign(&manifest)).collect();
     let header = header::assemble(&manifest, &mut signatures).map_err(|_| {
         Error::argument(

@@ -34,6 +34,7 @@ pub mod verify;
 use clap::Subcommand;
 
 use crate::Error;
+use crate::output::Output;
 
 /// What can be done with images.
 #[derive(Subcommand)]
@@ -52,11 +53,11 @@ pub enum Command {
 ///
 /// # Errors
 /// What the command says.
-pub fn run(command: &Command) -> Result<(), Error> {
+pub fn run(command: &Command, output: &Output) -> Result<(), Error> {
     match command {
-        Command::Build(arguments) => build::run(arguments),
-        Command::Sign(arguments) => sign::run(arguments),
-        Command::Inspect(arguments) => inspect::run(arguments),
-        Command::Verify(arguments) => verify::run(arguments),
+        Command::Build(arguments) => build::run(arguments, output),
+        Command::Sign(arguments) => sign::run(arguments, output),
+        Command::Inspect(arguments) => inspect::run(arguments, output),
+        Command::Verify(arguments) => verify::run(arguments, output),
     }
 }

@@ -11,6 +11,7 @@ use crate::image::build::check_known;
 use crate::image::file::ImageFile;
 use crate::image::signers::Signers;
 use crate::keys::SigningKey;
+use crate::output::Output;
 use crate::{Error, atomic, files};
 
 /// Add a signature to an image, which keeps its name.
@@ -31,7 +32,7 @@ pub struct Arguments {
 ///
 /// # Errors
 /// The image is damaged, or has this signature; it is as it was.
-pub fn run(arguments: &Arguments) -> Result<(), Error> {
+pub fn run(arguments: &Arguments, _output: &Output) -> Result<(), Error> {
     let key = SigningKey::read(&arguments.key)?;
     let facts = arguments.layout.as_deref().map(Facts::read).transpose()?;
     if let Some(facts) = &facts {

@@ -6,6 +6,7 @@ use bistable_core::version::Version;
 
 use crate::facts::{Facts, parse_version, workspace_version};
 use crate::image::check::{Failed, check};
+use crate::output::Output;
 use crate::{Error, files};
 
 /// Check an image as a device does; exit status 1 at the first check that it fails.
@@ -26,7 +27,7 @@ pub struct Arguments {
 ///
 /// # Errors
 /// The first check that the image fails.
-pub fn run(arguments: &Arguments) -> Result<(), Error> {
+pub fn run(arguments: &Arguments, _output: &Output) -> Result<(), Error> {
     let facts = Facts::read(&arguments.layout)?;
     let path = &arguments.image;
     let bytes = files::read(path, "read the image")?;
