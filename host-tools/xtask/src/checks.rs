@@ -9,7 +9,7 @@ use bistable_firmware::Toolchain;
 
 use crate::demo::{demo_command, development_ring, emulator, host_tools};
 use crate::explore::{COMPARISON, explore};
-use crate::run::{FIRMWARE_TARGET, Outcome, cargo, repository, run};
+use crate::run::{FIRMWARE_TARGET, Outcome, built, cargo, repository, run};
 
 /// The power cuts of the story that the checks tell; the demo draws its own.
 const SEED: &str = "0xb157ab1e";
@@ -35,7 +35,9 @@ pub(crate) fn all() -> Outcome {
     report.check("clippy, host", || {
         run(cargo("clippy").args(["--all-targets", "--", "-D", "warnings"]))?;
         let updater = ["-p", "bistable-updater", "--all-features", "--all-targets"];
-        run(cargo("clippy").args(updater).args(["--", "-D", "warnings"]))
+        run(cargo("clippy").args(updater).args(["--", "-D", "warnings"]))?;
+        let tools = ["-p", "bistable-tools-tests", "--all-targets"];
+        run(cargo("clippy").args(tools).args(["--", "-D", "warnings"]))
     });
     report.check("tests, host", || {
         run(&mut cargo("test"))?;
@@ -57,6 +59,7 @@ pub(crate) fn all() -> Outcome {
             for check in [
                 "firmware",
                 "clippy, firmware",
+                "the tools at work",
                 "the demo",
                 "planted failures",
             ] {
@@ -92,10 +95,16 @@ fn firmware(report: &mut Report, toolchain: &Toolchain) {
         report.skip("clippy, firmware", "this toolchain has no clippy");
     }
     if let Err(error) = emulator() {
-        report.skip("the demo", &error);
-        report.skip("planted failures", &error);
+        for check in ["the tools at work", "the demo", "planted failures"] {
+            report.skip(check, &error);
+        }
         return;
     }
+    report.check("the tools at work", || {
+        run(cargo("test")
+            .args(["-p", "bistable-tools-tests"])
+            .env("BISTABLE", built("bistable")))
+    });
     let checkpoints = repository().join("target/demo-checkpoints");
     // Fails if there are none, which is what is wanted.
     let _ = fs::remove_dir_all(&checkpoints);

@@ -1,0 +1,66 @@
+//! What the tests of this package share. They need more than cargo, so `cargo xtask test` runs them and
+//! a plain `cargo test` does not; what is missing they install ([`bistable_firmware::ensure_command`]).
+#![forbid(unsafe_code)]
+
+mod document;
+
+pub use document::Document;
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+/// The repository.
+#[must_use]
+pub fn repository() -> PathBuf {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).map(PathBuf::from).unwrap_or(here)
+}
+
+/// Names the command `bistable`, if it is not the one that cargo built last.
+pub const BISTABLE_VARIABLE: &str = "BISTABLE";
+
+/// The command `bistable`, which must have been built before: `cargo build -p bistable-tools`.
+///
+/// # Panics
+/// It is not there.
+#[must_use]
+pub fn bistable() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let target = target.unwrap_or_else(|| repository().join("target"));
+    let built = target.join("debug/bistable");
+    let path = std::env::var_os(BISTABLE_VARIABLE).map_or(built, PathBuf::from);
+    assert!(path.exists(), "{} is not built", path.display());
+    path
+}
+
+/// What `command` printed on standard output.
+///
+/// # Panics
+/// It cannot be started or fails.
+pub fn succeeds(command: &mut Command) -> String {
+    let output = output(command);
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// What `command` printed on standard error.
+///
+/// # Panics
+/// It cannot be started, or ends with another status than 1.
+pub fn refused(command: &mut Command) -> String {
+    let output = output(command);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{command:?}: {said}");
+    said
+}
+
+fn output(command: &mut Command) -> Output {
+    let output = command.output();
+    output.unwrap_or_else(|error| panic!("{command:?}: {error}"))
+}
