@@ -7,7 +7,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::commands::{key_new, key_show, publish, request_roll_back, request_show, serve};
+use crate::commands::{
+    completions, key_new, key_show, man, publish, request_roll_back, request_show, schema, serve,
+};
 use crate::error::Error;
 use crate::output::Output;
 use crate::{doctor, factory, image};
@@ -40,6 +42,9 @@ enum Command {
     Publish(publish::Arguments),
     Serve(serve::Arguments),
     Doctor(doctor::Arguments),
+    Schema(schema::Arguments),
+    Completions(completions::Arguments),
+    Man(man::Arguments),
 }
 
 #[derive(Subcommand)]
@@ -85,5 +90,8 @@ fn run(command: &Command, output: &Output) -> Result<(), Error> {
         Command::Publish(arguments) => publish::run(arguments, output),
         Command::Serve(arguments) => serve::run(arguments, output),
         Command::Doctor(arguments) => doctor::run(arguments, output),
+        Command::Schema(arguments) => schema::run(arguments, output),
+        Command::Completions(arguments) => completions::run(arguments, output),
+        Command::Man(arguments) => man::run(arguments, output),
     }
 }

@@ -1,8 +1,11 @@
 //! One file for each command: its arguments, and `run`.
 
+pub mod completions;
 pub mod key_new;
 pub mod key_show;
+pub mod man;
 pub mod publish;
 pub mod request_roll_back;
 pub mod request_show;
+pub mod schema;
 pub mod serve;

@@ -2,7 +2,8 @@
 
 use schemars::Schema;
 
-use crate::commands::key_show;
+use crate::commands::{key_show, man, serve};
+use crate::factory;
 use crate::output::{Failure, Report, schema};
 
 /// The format's name and the schema of each report, from the list of their types.
@@ -18,7 +19,10 @@ macro_rules! schemas {
 
 schemas! {
     Failure,
+    factory::map::Map,
     key_show::Shown,
+    man::Pages,
+    serve::Listening,
 }
 
 /// The name of the file that documents `format`: `key-show/1` is in `key-show.json`.
@@ -26,4 +30,13 @@ schemas! {
 pub fn file_name(format: &str) -> String {
     let name = format.split('/').next().unwrap_or_default();
     format!("{name}.json")
+}
+
+/// A schema as its file holds it.
+#[must_use]
+pub fn text(schema: &Schema) -> String {
+    // A schema is a JSON value, which can always be written.
+    let mut text = serde_json::to_string_pretty(schema).unwrap_or_default();
+    text.push('\n');
+    text
 }
