@@ -5,6 +5,8 @@
 //! | [`build`] | `image build`: two links, one signed image |
 //! | [`make`] | the same without files: links and fields in, a checked image out |
 //! | [`package`] | cargo, called once for each slot |
+//! | [`project`] | what cargo and the compiler tell of the package |
+//! | [`remap`] | no path of this machine in a program |
 //! | [`elf`] | a linked program, flattened to the bytes that lie in a slot |
 //! | [`pair`] | two links of one program: what differs must be addresses |
 //! | [`assemble`] | payload and fix-ups into pages and a file |
@@ -26,6 +28,8 @@ pub mod inspect;
 pub mod make;
 pub mod package;
 pub mod pair;
+pub mod project;
+pub mod remap;
 pub mod sign;
 pub mod signers;
 pub mod summary;
