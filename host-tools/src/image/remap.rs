@@ -34,6 +34,7 @@ const LIBRARY: &str = "lib/rustlib/src/rust";
 pub fn configuration(project: &Project, toolchain: &Toolchain) -> String {
     let flags = prefixes(project)
         .into_iter()
+        .flat_map(with_its_real_path)
         .map(|(from, to)| Value::String(format!("--remap-path-prefix={from}={to}")));
     let flags = Value::Array(flags.collect());
     // Cargo joins the flags of one key, and ignores those of `build` where those of a target apply.
@@ -63,6 +64,15 @@ fn prefixes(project: &Project) -> Vec<(String, String)> {
     let crates: BTreeSet<_> = crates.filter_map(prefix_of_crate).collect();
     prefixes.extend(crates);
     prefixes
+}
+
+/// The compiler's working directory is told without symbolic links, and files are told with them.
+fn with_its_real_path((from, to): (String, String)) -> Vec<(String, String)> {
+    let real = fs::canonicalize(&from).map(|path| path.display().to_string());
+    match real {
+        Ok(real) if real != from => vec![(real, to.clone()), (from, to)],
+        _ => vec![(from, to)],
+    }
 }
 
 /// The directory of a crate; that of all crates around it, if it is named as it should be.
