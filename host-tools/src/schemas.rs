@@ -3,6 +3,7 @@
 use schemars::Schema;
 
 use crate::commands::key_show;
+use crate::image::summary;
 use crate::output::{Failure, Report, schema};
 
 /// The format's name and the schema of each report, from the list of their types.
@@ -19,6 +20,7 @@ macro_rules! schemas {
 schemas! {
     Failure,
     key_show::Shown,
+    summary::Summary,
 }
 
 /// The name of the file that documents `format`: `key-show/1` is in `key-show.json`.

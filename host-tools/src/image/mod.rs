@@ -15,6 +15,8 @@
 //! | [`signers`] | who signed an image, and whether that is enough |
 //! | [`advice`] | what to do about a refusal |
 //! | [`cost`], [`summary`] | what an image costs at boot, and what is said of a new one |
+//! | [`sbom`], [`provenance`] | what an image consists of, and how it was built |
+//! | [`cyclonedx`], [`records`] | the format of the one, and both as files beside an image |
 //! | [`sign`], [`inspect`], [`verify`] | the other commands |
 
 pub mod advice;
@@ -22,6 +24,7 @@ pub mod assemble;
 pub mod build;
 pub mod check;
 pub mod cost;
+pub mod cyclonedx;
 pub mod elf;
 pub mod file;
 pub mod inspect;
@@ -29,7 +32,10 @@ pub mod make;
 pub mod package;
 pub mod pair;
 pub mod project;
+pub mod provenance;
+pub mod records;
 pub mod remap;
+pub mod sbom;
 pub mod sign;
 pub mod signers;
 pub mod summary;
