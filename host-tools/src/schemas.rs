@@ -2,9 +2,7 @@
 
 use schemars::Schema;
 
-use crate::commands::{key_show, man, serve};
-use crate::factory;
-use crate::output::{Failure, Report, schema};
+use crate::output::{Report, schema};
 
 /// The format's name and the schema of each report, from the list of their types.
 macro_rules! schemas {
@@ -18,11 +16,12 @@ macro_rules! schemas {
 }
 
 schemas! {
-    Failure,
-    factory::map::Map,
-    key_show::Shown,
-    man::Pages,
-    serve::Listening,
+    crate::commands::key_show::Shown,
+    crate::commands::man::Pages,
+    crate::commands::serve::Listening,
+    crate::factory::map::Map,
+    crate::image::summary::Summary,
+    crate::output::Failure,
 }
 
 /// The name of the file that documents `format`: `key-show/1` is in `key-show.json`.

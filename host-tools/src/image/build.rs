@@ -1,7 +1,9 @@
 //! `bistable image build`: two links of one program, one signed image.
 //!
 //! Nothing is written before the image was made and read again. Both programs are kept beside the
-//! image, as `<image>.a.elf` and `<image>.b.elf`: a log or a crash dump is read with them.
+//! image, as `<image>.a.elf` and `<image>.b.elf`: a log or a crash dump is read with them. So are its
+//! [`records`](super::records). What is built from a package has both; given programs have those that
+//! are given, because nothing is known of how they were made.
 
 use std::ffi::OsString;
 use std::ops::RangeInclusive;
@@ -16,14 +18,21 @@ use bistable_core::version::Version;
 use crate::facts::{Facts, parse_version};
 use crate::image::elf::Link;
 use crate::image::make::make;
-use crate::image::package::Package;
-use crate::image::summary::summary;
+use crate::image::package::{Package, Recorded};
+use crate::image::provenance::{Making, Statement};
+use crate::image::records::{Kind, read_given};
+use crate::image::sbom;
+use crate::image::summary::Summary;
 use crate::keys::SigningKey;
 use crate::output::Output;
 use crate::{Error, files};
 
 /// Build an image from an application package, or from its two links.
 #[derive(clap::Args)]
+#[command(
+    after_help = "Example:\n  bistable image build --package my-app --layout layout.toml --version 1.0.0 \
+    --sequence 1 --security-counter 1 --key keys/development.pem --out v1.img"
+)]
 pub struct Arguments {
     /// The application package, which cargo builds once for each slot.
     #[arg(long, value_name = "NAME", required_unless_present = "elf_a")]
@@ -99,10 +108,12 @@ pub struct Arguments {
     /// The oldest bootloader that it runs under.
     #[arg(long, value_name = "VERSION", default_value = "0.0.0", value_parser = parse_version)]
     pub oldest_bootloader: Version,
-    /// A software bill of materials, named in the manifest by its digest.
+    /// A software bill of materials, named in the manifest by its digest, instead of the one that is made
+    /// of a package.
     #[arg(long, value_name = "FILE")]
     pub sbom: Option<PathBuf>,
-    /// A provenance statement, named in the manifest by its digest.
+    /// A provenance statement, named in the manifest by its digest, instead of the one that is made of a
+    /// package.
     #[arg(long, value_name = "FILE")]
     pub provenance: Option<PathBuf>,
     /// Sign with this private key of the ring; several times for several keys.
@@ -114,37 +125,60 @@ pub struct Arguments {
 ///
 /// # Errors
 /// Nothing was written.
-pub fn run(arguments: &Arguments, _output: &Output) -> Result<(), Error> {
+pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
     let facts = Facts::read(&arguments.layout)?;
     let fields = fields(arguments, &facts)?;
     let keys = signing_keys(&arguments.keys, &facts)?;
-    let [a, b] = programs(arguments)?;
+    let Programs { elfs, package } = programs(arguments)?;
+    let [a, b] = &elfs;
     let links = [
         Link::parse(&a.0, &a.1, &facts.product, facts.entry(), Slot::A)?,
         Link::parse(&b.0, &b.1, &facts.product, facts.entry(), Slot::B)?,
     ];
+    let records = records(arguments, &fields, package.as_ref(), &links)?;
+    let digest = |bytes: &Option<Vec<u8>>| bytes.as_deref().map_or(Digest::NONE, Digest::of);
+    let [sbom, provenance] = records.each_ref().map(digest);
+    let fields = Fields {
+        sbom,
+        provenance,
+        ..fields
+    };
     let built = make(&facts, links, fields, &keys)?;
-    let kept = ["a", "b"].map(|slot| kept_beside(&arguments.out, slot));
-    let [kept_a, kept_b] = kept.clone();
-    files::write_together(&[
-        (kept_a, &a.1),
-        (kept_b, &b.1),
-        (arguments.out.clone(), &built.bytes),
-    ])?;
-    print!("{}", summary(&arguments.out, &built, &facts));
-    let [kept_a, kept_b] = kept;
-    println!("programs  {}, {}", kept_a.display(), kept_b.display());
-    Ok(())
+    let mut files = vec![
+        (kept_beside(&arguments.out, "a"), a.1.as_slice()),
+        (kept_beside(&arguments.out, "b"), &b.1),
+    ];
+    let mut kept = [None, None];
+    for ((kind, bytes), kept) in Kind::ALL.into_iter().zip(&records).zip(&mut kept) {
+        if let Some(bytes) = bytes {
+            let path = kind.beside(&arguments.out);
+            *kept = Some(path.clone());
+            files.push((path, bytes));
+        }
+    }
+    files.push((arguments.out.clone(), &built.bytes));
+    files::write_together(&files)?;
+    let programs = ["a", "b"].map(|slot| kept_beside(&arguments.out, slot));
+    output.say(&Summary::new(&arguments.out, &built, &facts).with(&programs, kept))
+}
+
+/// The programs, and how they were built if they were.
+struct Programs {
+    elfs: [Elf; 2],
+    package: Option<(Package, Recorded)>,
 }
 
 type Elf = (PathBuf, Vec<u8>);
 
-fn programs(arguments: &Arguments) -> Result<[Elf; 2], Error> {
+fn programs(arguments: &Arguments) -> Result<Programs, Error> {
     if let (Some(a), Some(b)) = (&arguments.elf_a, &arguments.elf_b) {
         let read = |path: &PathBuf| {
             files::read(path, "read the program").map(|bytes| (path.clone(), bytes))
         };
-        return Ok([read(a)?, read(b)?]);
+        return Ok(Programs {
+            elfs: [read(a)?, read(b)?],
+            package: None,
+        });
     }
     let package = Package {
         name: arguments.package.clone().unwrap_or_default(),
@@ -154,9 +188,50 @@ fn programs(arguments: &Arguments) -> Result<[Elf; 2], Error> {
         profile: arguments.profile.clone(),
         features: arguments.features.clone(),
     };
-    Ok(package
-        .build()?
-        .map(|program| (program.path, program.bytes)))
+    let recorded = package.build_recorded()?;
+    let programs = recorded.programs.clone();
+    Ok(Programs {
+        elfs: programs.map(|program| (program.path, program.bytes)),
+        package: Some((package, recorded)),
+    })
+}
+
+/// Bill of materials and provenance: what was given, else what is known.
+fn records(
+    arguments: &Arguments,
+    fields: &Fields,
+    package: Option<&(Package, Recorded)>,
+    links: &[Link; 2],
+) -> Result<[Option<Vec<u8>>; 2], Error> {
+    let given = |kind, path: &Option<PathBuf>| {
+        let path = path.as_deref();
+        path.map(|path| read_given(kind, path)).transpose()
+    };
+    let sbom = given(Kind::Sbom, &arguments.sbom)?;
+    let provenance = given(Kind::Provenance, &arguments.provenance)?;
+    let Some((package, recorded)) = package else {
+        return Ok([sbom, provenance]);
+    };
+    let sbom_given = sbom.is_some();
+    let sbom = match sbom {
+        Some(sbom) => sbom,
+        None => sbom::make(recorded)?,
+    };
+    let provenance = match provenance {
+        Some(provenance) => provenance,
+        None => {
+            let making = Making {
+                package,
+                recorded,
+                layout: &arguments.layout,
+                fields,
+                payload: links.each_ref().map(|link| Digest::of(&link.payload)),
+                sbom_given,
+            };
+            Statement::of(&making)?.to_bytes()
+        }
+    };
+    Ok([Some(sbom), Some(provenance)])
 }
 
 /// What the arguments say, with the layout's defaults.
@@ -172,10 +247,6 @@ fn fields(arguments: &Arguments, facts: &Facts) -> Result<Fields, Error> {
             "otherwise the image would revoke itself",
         ));
     }
-    let digest_of = |path: &Option<PathBuf>, doing| match path {
-        Some(path) => files::read(path, doing).map(|bytes| Digest::of(&bytes)),
-        None => Ok(Digest::NONE),
-    };
     Ok(Fields {
         version: arguments.version,
         sequence: arguments.sequence,
@@ -187,8 +258,6 @@ fn fields(arguments: &Arguments, facts: &Facts) -> Result<Fields, Error> {
             .unwrap_or(facts.product.trial.seconds),
         schemas: (*arguments.schemas.start(), *arguments.schemas.end()),
         oldest_bootloader: arguments.oldest_bootloader,
-        sbom: digest_of(&arguments.sbom, "read the bill of materials")?,
-        provenance: digest_of(&arguments.provenance, "read the provenance")?,
         revoked: revoked(&arguments.revoke, facts)?,
         ..Fields::default()
     })

@@ -5,6 +5,8 @@
 //! | [`build`] | `image build`: two links, one signed image |
 //! | [`make`] | the same without files: links and fields in, a checked image out |
 //! | [`package`] | cargo, called once for each slot |
+//! | [`project`] | what cargo and the compiler tell of the package |
+//! | [`remap`] | no path of this machine in a program |
 //! | [`elf`] | a linked program, flattened to the bytes that lie in a slot |
 //! | [`pair`] | two links of one program: what differs must be addresses |
 //! | [`assemble`] | payload and fix-ups into pages and a file |
@@ -13,6 +15,8 @@
 //! | [`signers`] | who signed an image, and whether that is enough |
 //! | [`advice`] | what to do about a refusal |
 //! | [`cost`], [`summary`] | what an image costs at boot, and what is said of a new one |
+//! | [`sbom`], [`provenance`] | what an image consists of, and how it was built |
+//! | [`cyclonedx`], [`records`] | the format of the one, and both as files beside an image |
 //! | [`sign`], [`inspect`], [`verify`] | the other commands |
 
 pub mod advice;
@@ -20,12 +24,18 @@ pub mod assemble;
 pub mod build;
 pub mod check;
 pub mod cost;
+pub mod cyclonedx;
 pub mod elf;
 pub mod file;
 pub mod inspect;
 pub mod make;
 pub mod package;
 pub mod pair;
+pub mod project;
+pub mod provenance;
+pub mod records;
+pub mod remap;
+pub mod sbom;
 pub mod sign;
 pub mod signers;
 pub mod summary;
