@@ -7,7 +7,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::commands::{key_new, key_show, publish, request_roll_back, request_show, serve};
+use crate::commands::{
+    explain, key_new, key_show, publish, request_roll_back, request_show, serve,
+};
 use crate::error::Error;
 use crate::output::Output;
 use crate::{doctor, factory, image};
@@ -40,6 +42,7 @@ enum Command {
     Publish(publish::Arguments),
     Serve(serve::Arguments),
     Doctor(doctor::Arguments),
+    Explain(explain::Arguments),
 }
 
 #[derive(Subcommand)]
@@ -85,5 +88,6 @@ fn run(command: &Command, output: &Output) -> Result<(), Error> {
         Command::Publish(arguments) => publish::run(arguments, output),
         Command::Serve(arguments) => serve::run(arguments, output),
         Command::Doctor(arguments) => doctor::run(arguments, output),
+        Command::Explain(arguments) => explain::run(arguments, output),
     }
 }

@@ -1,5 +1,6 @@
 //! One file for each command: its arguments, and `run`.
 
+pub mod explain;
 pub mod key_new;
 pub mod key_show;
 pub mod publish;

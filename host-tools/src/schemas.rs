@@ -2,7 +2,7 @@
 
 use schemars::Schema;
 
-use crate::commands::key_show;
+use crate::commands::{explain, key_show};
 use crate::output::{Failure, Report, schema};
 
 /// The format's name and the schema of each report, from the list of their types.
@@ -18,6 +18,7 @@ macro_rules! schemas {
 
 schemas! {
     Failure,
+    explain::Explained,
     key_show::Shown,
 }
 
