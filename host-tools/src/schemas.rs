@@ -3,6 +3,7 @@
 use schemars::Schema;
 
 use crate::commands::{explain, key_show};
+use crate::doctor;
 use crate::output::{Failure, Report, schema};
 
 /// The format's name and the schema of each report, from the list of their types.
@@ -18,6 +19,7 @@ macro_rules! schemas {
 
 schemas! {
     Failure,
+    doctor::Diagnosis,
     explain::Explained,
     key_show::Shown,
 }
