@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::{
-    completions, key_new, key_show, man, publish, request_roll_back, request_show, schema, serve,
+    completions, explain, key_new, key_show, man, publish, request_roll_back, request_show, schema,
+    serve,
 };
 use crate::error::Error;
 use crate::output::Output;
@@ -45,6 +46,7 @@ enum Command {
     Schema(schema::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
+    Explain(explain::Arguments),
 }
 
 #[derive(Subcommand)]
@@ -93,5 +95,6 @@ fn run(command: &Command, output: &Output) -> Result<(), Error> {
         Command::Schema(arguments) => schema::run(arguments, output),
         Command::Completions(arguments) => completions::run(arguments, output),
         Command::Man(arguments) => man::run(arguments, output),
+        Command::Explain(arguments) => explain::run(arguments, output),
     }
 }

@@ -1,6 +1,7 @@
 //! One file for each command: its arguments, and `run`.
 
 pub mod completions;
+pub mod explain;
 pub mod key_new;
 pub mod key_show;
 pub mod man;

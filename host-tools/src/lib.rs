@@ -3,7 +3,7 @@
 //! | file | idea |
 //! | --- | --- |
 //! | [`cli`] | the command line: which command there is |
-//! | [`commands`] | key, request, publish and serve, one file each |
+//! | [`commands`] | key, request, publish, serve and explain, one file each |
 //! | [`output`] | what a command says: text for people, or JSON for programs |
 //! | [`schemas`] | the schemas of all JSON documents |
 //! | [`error`] | the one line that a failed command prints |
@@ -13,6 +13,7 @@
 //! | [`factory`] | `factory build`: the flash file of a new device |
 //! | [`request`] | what a request asks, who signed it, and whether a unit would obey |
 //! | [`doctor`] | `doctor`: what would boot from a flash file, and why |
+//! | [`refusals`] | what the numbers `B0xx` mean, and how to mend it |
 //! | [`memory_flash`] | a flash in memory that refuses what flash refuses |
 //! | [`store`], [`serve`], [`reports`] | images and reports of a fleet, in a directory and over HTTP |
 //! | [`files`] | several files that are written together or not at all |
@@ -29,6 +30,7 @@ pub mod image;
 pub mod keys;
 pub mod memory_flash;
 pub mod output;
+pub mod refusals;
 pub mod reports;
 pub mod request;
 pub mod schemas;

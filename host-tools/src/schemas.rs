@@ -16,9 +16,11 @@ macro_rules! schemas {
 }
 
 schemas! {
+    crate::commands::explain::Explained,
     crate::commands::key_show::Shown,
     crate::commands::man::Pages,
     crate::commands::serve::Listening,
+    crate::doctor::Diagnosis,
     crate::factory::map::Map,
     crate::image::summary::Summary,
     crate::output::Failure,

@@ -135,10 +135,10 @@ pub fn build(
         ..Conditions::default()
     };
     let examination = examine(&bytes, facts, conditions);
-    let whole = Opened::Sound {
+    let whole = Some(Opened::Sound {
         snapshot,
         rewrites: 0,
-    };
+    });
     let boots = examination
         .boots
         .map(|boots| (boots.slot, boots.role, boots.after));

@@ -20,7 +20,7 @@ use bistable_core::page::{Page, PageRef};
 use bistable_core::refusal::Refusal;
 
 use crate::Error;
-use crate::image::advice::advice;
+use crate::refusals::refusal::explain;
 
 /// An image file.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -238,8 +238,8 @@ impl Defect {
     pub fn at(&self, path: &Path) -> Error {
         let (expected, hint) = match self.wrong {
             Wrong::Refused(refusal) => {
-                let (expected, hint) = advice(refusal);
-                (expected.into(), hint)
+                let explanation = explain(refusal);
+                (explanation.expected.into(), explanation.mend)
             }
             Wrong::Truncated(missing) => (
                 format!("{missing} bytes more"),

@@ -13,13 +13,11 @@
 //! | [`mod@file`] | a whole image file, taken apart and checked against itself |
 //! | [`check`] | all that a device checks, by the device's own functions |
 //! | [`signers`] | who signed an image, and whether that is enough |
-//! | [`advice`] | what to do about a refusal |
 //! | [`cost`], [`summary`] | what an image costs at boot, and what is said of a new one |
 //! | [`sbom`], [`provenance`] | what an image consists of, and how it was built |
 //! | [`cyclonedx`], [`records`] | the format of the one, and both as files beside an image |
 //! | [`sign`], [`inspect`], [`verify`] | the other commands |
 
-pub mod advice;
 pub mod assemble;
 pub mod build;
 pub mod check;

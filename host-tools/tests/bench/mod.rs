@@ -1,6 +1,7 @@
 //! A bench: a directory with a product, its keys and programs, and the command `bistable`.
 #![allow(dead_code, reason = "each test uses its part of it")]
 
+pub(crate) mod device;
 pub(crate) mod elf;
 
 use std::fs;
