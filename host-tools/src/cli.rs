@@ -7,7 +7,10 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::commands::{key_new, key_show, publish, request_roll_back, request_show, serve};
+use crate::commands::{
+    key_add, key_new, key_show, key_sign, key_threshold, publish, request_roll_back, request_show,
+    serve,
+};
 use crate::error::Error;
 use crate::output::Output;
 use crate::{doctor, factory, image};
@@ -25,7 +28,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Make and show keys.
+    /// Make, show and list keys, and sign with them.
     #[command(subcommand)]
     Key(Key),
     /// Build, sign, inspect and verify images.
@@ -45,7 +48,10 @@ enum Command {
 #[derive(Subcommand)]
 enum Key {
     New(key_new::Arguments),
+    Add(key_add::Arguments),
+    Threshold(key_threshold::Arguments),
     Show(key_show::Arguments),
+    Sign(key_sign::Arguments),
 }
 
 #[derive(Subcommand)]
@@ -77,7 +83,10 @@ pub fn command() -> clap::Command {
 fn run(command: &Command, output: &Output) -> Result<(), Error> {
     match command {
         Command::Key(Key::New(arguments)) => key_new::run(arguments, output),
+        Command::Key(Key::Add(arguments)) => key_add::run(arguments, output),
+        Command::Key(Key::Threshold(arguments)) => key_threshold::run(arguments, output),
         Command::Key(Key::Show(arguments)) => key_show::run(arguments, output),
+        Command::Key(Key::Sign(arguments)) => key_sign::run(arguments, output),
         Command::Image(command) => image::run(command, output),
         Command::Factory(command) => factory::run(command, output),
         Command::Request(Request::RollBack(arguments)) => request_roll_back::run(arguments, output),

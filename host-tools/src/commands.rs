@@ -1,7 +1,10 @@
 //! One file for each command: its arguments, and `run`.
 
+pub mod key_add;
 pub mod key_new;
 pub mod key_show;
+pub mod key_sign;
+pub mod key_threshold;
 pub mod publish;
 pub mod request_roll_back;
 pub mod request_show;

@@ -2,8 +2,10 @@
 
 use schemars::Schema;
 
-use crate::commands::key_show;
+use crate::commands::{key_add, key_new, key_show, key_sign, key_threshold};
+use crate::image::{attach, manifest, sign};
 use crate::output::{Failure, Report, schema};
+use crate::request;
 
 /// The format's name and the schema of each report, from the list of their types.
 macro_rules! schemas {
@@ -18,7 +20,15 @@ macro_rules! schemas {
 
 schemas! {
     Failure,
+    attach::Attached,
+    manifest::Carried,
+    sign::Signed,
+    key_add::Added,
+    key_new::Made,
     key_show::Shown,
+    key_sign::Signed,
+    key_threshold::Changed,
+    request::Described,
 }
 
 /// The name of the file that documents `format`: `key-show/1` is in `key-show.json`.
