@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::{
-    completions, explain, key_new, key_show, man, publish, request_roll_back, request_show, schema,
-    serve,
+    completions, explain, key_add, key_new, key_show, key_sign, key_threshold, man, publish,
+    request_roll_back, request_show, schema, serve,
 };
 use crate::error::Error;
 use crate::output::Output;
@@ -28,7 +28,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Make and show keys.
+    /// Make, show and list keys, and sign with them.
     #[command(subcommand)]
     Key(Key),
     /// Build, sign, inspect and verify images.
@@ -52,7 +52,10 @@ enum Command {
 #[derive(Subcommand)]
 enum Key {
     New(key_new::Arguments),
+    Add(key_add::Arguments),
+    Threshold(key_threshold::Arguments),
     Show(key_show::Arguments),
+    Sign(key_sign::Arguments),
 }
 
 #[derive(Subcommand)]
@@ -84,7 +87,10 @@ pub fn command() -> clap::Command {
 fn run(command: &Command, output: &Output) -> Result<(), Error> {
     match command {
         Command::Key(Key::New(arguments)) => key_new::run(arguments, output),
+        Command::Key(Key::Add(arguments)) => key_add::run(arguments, output),
+        Command::Key(Key::Threshold(arguments)) => key_threshold::run(arguments, output),
         Command::Key(Key::Show(arguments)) => key_show::run(arguments, output),
+        Command::Key(Key::Sign(arguments)) => key_sign::run(arguments, output),
         Command::Image(command) => image::run(command, output),
         Command::Factory(command) => factory::run(command, output),
         Command::Request(Request::RollBack(arguments)) => request_roll_back::run(arguments, output),

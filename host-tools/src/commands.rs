@@ -2,8 +2,11 @@
 
 pub mod completions;
 pub mod explain;
+pub mod key_add;
 pub mod key_new;
 pub mod key_show;
+pub mod key_sign;
+pub mod key_threshold;
 pub mod man;
 pub mod publish;
 pub mod request_roll_back;

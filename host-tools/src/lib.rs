@@ -7,9 +7,10 @@
 //! | [`output`] | what a command says: text for people, or JSON for programs |
 //! | [`schemas`] | the schemas of all JSON documents |
 //! | [`error`] | the one line that a failed command prints |
-//! | [`keys`] | private keys in files |
+//! | [`keys`] | keys that sign, wherever they lie |
+//! | [`carry`] | what is carried between machines, as text with a checksum |
 //! | [`facts`] | a product's layout and key ring, as the device's own functions take them |
-//! | [`image`] | `image build`, `sign`, `inspect`, `verify` |
+//! | [`image`] | `image build`, `sign`, `manifest`, `attach`, `inspect`, `verify` |
 //! | [`factory`] | `factory build`: the flash file of a new device |
 //! | [`request`] | what a request asks, who signed it, and whether a unit would obey |
 //! | [`doctor`] | `doctor`: what would boot from a flash file, and why |
@@ -19,6 +20,7 @@
 //! | [`files`] | several files that are written together or not at all |
 #![forbid(unsafe_code)]
 
+pub mod carry;
 pub mod cli;
 pub mod commands;
 pub mod doctor;

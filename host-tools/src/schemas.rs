@@ -17,13 +17,21 @@ macro_rules! schemas {
 
 schemas! {
     crate::commands::explain::Explained,
+    crate::commands::key_add::Added,
+    crate::commands::key_new::Made,
     crate::commands::key_show::Shown,
+    crate::commands::key_sign::Signed,
+    crate::commands::key_threshold::Changed,
     crate::commands::man::Pages,
     crate::commands::serve::Listening,
     crate::doctor::Diagnosis,
     crate::factory::map::Map,
+    crate::image::attach::Attached,
+    crate::image::manifest::Carried,
+    crate::image::sign::Signed,
     crate::image::summary::Summary,
     crate::output::Failure,
+    crate::request::Described,
 }
 
 /// The name of the file that documents `format`: `key-show/1` is in `key-show.json`.

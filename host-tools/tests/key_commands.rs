@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use bistable_layout::Ring;
-use bistable_tools::keys::SigningKey;
+use bistable_tools::keys::{Signer as _, SigningKey};
 
 fn bistable(directory: &Path, arguments: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_bistable"))

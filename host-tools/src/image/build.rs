@@ -23,7 +23,7 @@ use crate::image::provenance::{Making, Statement};
 use crate::image::records::{Kind, read_given};
 use crate::image::sbom;
 use crate::image::summary::Summary;
-use crate::keys::SigningKey;
+use crate::keys::{Passphrases, Source, open_all};
 use crate::output::Output;
 use crate::{Error, files};
 
@@ -116,9 +116,12 @@ pub struct Arguments {
     /// package.
     #[arg(long, value_name = "FILE")]
     pub provenance: Option<PathBuf>,
-    /// Sign with this private key of the ring; several times for several keys.
-    #[arg(long = "key", value_name = "KEY.pem")]
-    pub keys: Vec<PathBuf>,
+    /// Sign with this private key of the ring, a PEM file or a `pkcs11:` URI; several times for several keys.
+    #[arg(long = "key", value_name = "KEY")]
+    pub keys: Vec<Source>,
+    /// What encrypted keys are opened with.
+    #[command(flatten)]
+    pub passphrases: Passphrases,
 }
 
 /// Runs the command.
@@ -128,7 +131,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
     let facts = Facts::read(&arguments.layout)?;
     let fields = fields(arguments, &facts)?;
-    let keys = signing_keys(&arguments.keys, &facts)?;
+    let keys = open_all(&arguments.keys, &arguments.passphrases, &facts)?;
     let Programs { elfs, package } = programs(arguments)?;
     let [a, b] = &elfs;
     let links = [
@@ -294,35 +297,6 @@ fn revoked(names: &[String], facts: &Facts) -> Result<[Option<KeyId>; MAX_REVOKE
     }
     let mut ids = ids.into_iter();
     Ok([(); MAX_REVOKED].map(|()| ids.next()))
-}
-
-/// Reads private keys. Each must be in the ring: a signature by another one would count for nothing.
-///
-/// # Errors
-/// A key cannot be read, or is not in the ring.
-pub(crate) fn signing_keys(paths: &[PathBuf], facts: &Facts) -> Result<Vec<SigningKey>, Error> {
-    let read = |path: &PathBuf| {
-        let key = SigningKey::read(path)?;
-        check_known(path, &key, facts)?;
-        Ok(key)
-    };
-    paths.iter().map(read).collect()
-}
-
-/// Refuses a key that is not in the product's ring.
-///
-/// # Errors
-/// It names the key and the ring.
-pub(crate) fn check_known(path: &Path, key: &SigningKey, facts: &Facts) -> Result<(), Error> {
-    if facts.key_name(key.id()).is_some() {
-        return Ok(());
-    }
-    Err(Error::unexpected(
-        path,
-        format!("the private key {}", key.id()),
-        format!("a key of the ring {}", facts.product.ring_path.display()),
-        "this product's devices would skip its signature: give another key or another layout",
-    ))
 }
 
 /// `v1.img` and `a`: `v1.img.a.elf`.

@@ -16,17 +16,24 @@
 //! | [`cost`], [`summary`] | what an image costs at boot, and what is said of a new one |
 //! | [`sbom`], [`provenance`] | what an image consists of, and how it was built |
 //! | [`cyclonedx`], [`records`] | the format of the one, and both as files beside an image |
-//! | [`sign`], [`inspect`], [`verify`] | the other commands |
+//! | [`described`], [`signed`] | all that a manifest says, and who signed it, for reports |
+//! | [`detached`] | a signature that travels alone |
+//! | [`sign`], [`mod@manifest`], [`attach`] | `image sign`; the same by way of another machine |
+//! | [`inspect`], [`verify`] | the other commands |
 
 pub mod assemble;
+pub mod attach;
 pub mod build;
 pub mod check;
 pub mod cost;
 pub mod cyclonedx;
+pub mod described;
+pub mod detached;
 pub mod elf;
 pub mod file;
 pub mod inspect;
 pub mod make;
+pub mod manifest;
 pub mod package;
 pub mod pair;
 pub mod project;
@@ -35,6 +42,7 @@ pub mod records;
 pub mod remap;
 pub mod sbom;
 pub mod sign;
+pub mod signed;
 pub mod signers;
 pub mod summary;
 pub mod verify;
@@ -49,8 +57,12 @@ use crate::output::Output;
 pub enum Command {
     /// Build an image from an application package, or from its two links.
     Build(Box<build::Arguments>),
-    /// Add a signature to an image, which keeps its name.
+    /// Add signatures to images, which keep their names.
     Sign(sign::Arguments),
+    /// Take the manifest out of an image, to be carried to a machine that can sign it.
+    Manifest(manifest::Arguments),
+    /// Put signatures that were made elsewhere into the image that they sign.
+    Attach(attach::Arguments),
     /// Show all that an image says of itself.
     Inspect(inspect::Arguments),
     /// Check an image as a device does; exit status 1 at the first check that it fails.
@@ -65,6 +77,8 @@ pub fn run(command: &Command, output: &Output) -> Result<(), Error> {
     match command {
         Command::Build(arguments) => build::run(arguments, output),
         Command::Sign(arguments) => sign::run(arguments, output),
+        Command::Manifest(arguments) => manifest::run(arguments, output),
+        Command::Attach(arguments) => attach::run(arguments, output),
         Command::Inspect(arguments) => inspect::run(arguments, output),
         Command::Verify(arguments) => verify::run(arguments, output),
     }
