@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::{
-    key_add, key_new, key_show, key_sign, key_threshold, publish, request_roll_back, request_show,
-    serve,
+    key_add, key_export, key_new, key_show, key_sign, key_threshold, publish, request_roll_back,
+    request_show, serve,
 };
 use crate::error::Error;
 use crate::output::Output;
@@ -51,6 +51,7 @@ enum Key {
     Add(key_add::Arguments),
     Threshold(key_threshold::Arguments),
     Show(key_show::Arguments),
+    Export(key_export::Arguments),
     Sign(key_sign::Arguments),
 }
 
@@ -82,6 +83,7 @@ pub fn command() -> clap::Command {
 
 fn run(command: &Command, output: &Output) -> Result<(), Error> {
     match command {
+        Command::Key(Key::Export(arguments)) => key_export::run(arguments, output),
         Command::Key(Key::New(arguments)) => key_new::run(arguments, output),
         Command::Key(Key::Add(arguments)) => key_add::run(arguments, output),
         Command::Key(Key::Threshold(arguments)) => key_threshold::run(arguments, output),

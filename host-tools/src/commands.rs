@@ -1,6 +1,7 @@
 //! One file for each command: its arguments, and `run`.
 
 pub mod key_add;
+pub mod key_export;
 pub mod key_new;
 pub mod key_show;
 pub mod key_sign;

@@ -2,7 +2,7 @@
 
 use schemars::Schema;
 
-use crate::commands::{key_add, key_new, key_show, key_sign, key_threshold};
+use crate::commands::{key_add, key_export, key_new, key_show, key_sign, key_threshold};
 use crate::image::{attach, manifest, sign};
 use crate::output::{Failure, Report, schema};
 use crate::request;
@@ -24,6 +24,7 @@ schemas! {
     manifest::Carried,
     sign::Signed,
     key_add::Added,
+    key_export::Exported,
     key_new::Made,
     key_show::Shown,
     key_sign::Signed,
