@@ -1,17 +1,21 @@
 //! Keys in a token: SoftHSM 2 in a folder, and the command `bistable` that uses it as a process.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use bistable_firmware::ensure_command;
-use bistable_tools::keys;
-use bistable_tools::keys::pkcs11::{MODULE_VARIABLE, Token};
+use bistable_tools::keys::pkcs11::MODULE_VARIABLE;
+use bistable_tools::keys::{self, Signer as _, Token};
 use bistable_tools_tests::{Document, bistable, refused, repository, succeeds};
+
+#[path = "../../../host-tools/tests/bench/mod.rs"]
+mod product;
 
 /// Nothing else in these tests looks like it.
 const PIN: &str = "86753090";
@@ -179,6 +183,46 @@ fn an_exported_key_replaces_a_file_only_when_told_so() {
     bench.done(&[&export[..], &["--force"]].concat());
     let pem = fs::read_to_string(bench.path("pub.pem")).unwrap();
     assert!(keys::public_from_pem(&pem).is_some(), "{pem}");
+}
+
+#[test]
+fn an_image_is_signed_by_a_token_as_by_a_file_to_the_byte() {
+    let bench = Bench::new();
+    bench.import("ed25519", "bob", "02");
+    let key = uri("object=bob");
+    let product = product::Bench::of(bistable());
+    product.image(1);
+    for (from, to) in [
+        ("layout.toml", "layout.toml"),
+        ("ring.toml", "ring.toml"),
+        ("v1.img", "by-token.img"),
+        ("v1.img", "by-file.img"),
+    ] {
+        fs::copy(product.path(from), bench.path(to)).unwrap();
+    }
+    let sign = ["image", "sign", "--layout", "layout.toml", "--key"];
+    let by_token = [&sign[..], &[&key, "by-token.img"]].concat();
+    assert_says(&bench.refused(&by_token), "expected a key of the ring");
+    bench.done(&["key", "export", &key, "--out", "bob.pub.pem"]);
+    let add = ["key", "add", "--ring", "ring.toml", "--name", "bob"];
+    let more = [
+        "--development",
+        "--role",
+        "release",
+        "--public",
+        "bob.pub.pem",
+    ];
+    bench.done(&[&add[..], &more].concat());
+    assert_says(&bench.done(&by_token), "release 2 of 1");
+    fs::set_permissions(bench.path("bob.pem"), Permissions::from_mode(0o600)).unwrap();
+    bench.done(&[&sign[..], &["bob.pem", "by-file.img"]].concat());
+    let [by_token, by_file] = ["by-token.img", "by-file.img"].map(|name| bench.path(name));
+    assert_ne!(
+        fs::read(&by_token).unwrap(),
+        fs::read(product.path("v1.img")).unwrap()
+    );
+    assert_eq!(fs::read(by_token).unwrap(), fs::read(by_file).unwrap());
+    bench.done(&["image", "verify", "by-token.img", "--layout", "layout.toml"]);
 }
 
 #[test]
@@ -423,7 +467,9 @@ fn in_the_process() {
     let messages: Vec<Vec<u8>> = (0..40).map(|len| vec![len; usize::from(len)]).collect();
     // Each signature is verified before it comes out, and the same message gets the same one.
     let sign = |token: &Token| -> Vec<_> {
-        let signed = messages.iter().map(|message| token.sign(message).unwrap());
+        let signed = messages
+            .iter()
+            .map(|message| token.sign(b"test", message).unwrap());
         signed.collect()
     };
     thread::scope(|scope| {
@@ -434,9 +480,11 @@ fn in_the_process() {
         assert_ne!(a, b);
     });
     drop(bob);
-    alice.sign(b"the other key's session is closed").unwrap();
+    alice
+        .sign(b"test", b"the other key's session is closed")
+        .unwrap();
     fs::remove_dir_all("tokens").unwrap();
-    let error = alice.sign(b"too late").unwrap_err().to_string();
+    let error = alice.sign(b"test", b"too late").unwrap_err().to_string();
     assert_says(&error, "key `alice`");
     assert_says(&error, "cannot sign");
 }
