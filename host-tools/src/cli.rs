@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::{
-    completions, explain, key_add, key_new, key_show, key_sign, key_threshold, man, publish,
-    request_roll_back, request_show, schema, serve,
+    completions, explain, key_add, key_export, key_new, key_show, key_sign, key_threshold, man,
+    publish, request_roll_back, request_show, schema, serve,
 };
 use crate::error::Error;
 use crate::output::Output;
@@ -55,6 +55,7 @@ enum Key {
     Add(key_add::Arguments),
     Threshold(key_threshold::Arguments),
     Show(key_show::Arguments),
+    Export(key_export::Arguments),
     Sign(key_sign::Arguments),
 }
 
@@ -86,6 +87,7 @@ pub fn command() -> clap::Command {
 
 fn run(command: &Command, output: &Output) -> Result<(), Error> {
     match command {
+        Command::Key(Key::Export(arguments)) => key_export::run(arguments, output),
         Command::Key(Key::New(arguments)) => key_new::run(arguments, output),
         Command::Key(Key::Add(arguments)) => key_add::run(arguments, output),
         Command::Key(Key::Threshold(arguments)) => key_threshold::run(arguments, output),

@@ -3,6 +3,7 @@
 pub mod completions;
 pub mod explain;
 pub mod key_add;
+pub mod key_export;
 pub mod key_new;
 pub mod key_show;
 pub mod key_sign;

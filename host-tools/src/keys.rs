@@ -5,6 +5,7 @@
 //! | [`source`] | where a key lies: a file, or a token |
 //! | [`file`] | private keys in files |
 //! | [`pem`] | PKCS#8 in PEM, encrypted or not |
+//! | [`pkcs11`] | private keys in tokens |
 //! | [`passphrase`] | what encrypted keys are opened with |
 //! | [`stack`] | what other crates leave on the stack is wiped |
 //!
@@ -14,6 +15,7 @@
 pub mod file;
 pub mod passphrase;
 pub mod pem;
+pub mod pkcs11;
 pub mod source;
 pub mod stack;
 
@@ -28,6 +30,7 @@ use zeroize::Zeroizing;
 pub use file::SigningKey;
 pub use passphrase::{Passphrase, Passphrases};
 pub use pem::public_from_pem;
+pub use pkcs11::Token;
 pub use source::Source;
 
 use crate::Error;
@@ -75,12 +78,7 @@ pub trait Signer: Send + Sync {
 pub fn open(source: &Source, passphrases: &Passphrases) -> Result<Box<dyn Signer>, Error> {
     match source {
         Source::File(path) => Ok(Box::new(SigningKey::open(path, passphrases)?)),
-        Source::Token(_) => Err(Error::argument(
-            source,
-            "a key in a token",
-            "a private key in a file",
-            "this build of the tools knows no tokens: give a PEM file",
-        )),
+        Source::Token(uri) => Ok(Box::new(Token::open(uri)?)),
     }
 }
 

@@ -18,6 +18,7 @@ macro_rules! schemas {
 schemas! {
     crate::commands::explain::Explained,
     crate::commands::key_add::Added,
+    crate::commands::key_export::Exported,
     crate::commands::key_new::Made,
     crate::commands::key_show::Shown,
     crate::commands::key_sign::Signed,

@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
+use super::pkcs11::SCHEME;
+
 /// What `--key` says. It is printed without what stands behind a `?`: a careless URI has its PIN there.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Source {
@@ -12,9 +14,6 @@ pub enum Source {
     /// The URI of a key in a token.
     Token(String),
 }
-
-/// How the URI of a key in a token begins.
-const SCHEME: &str = "pkcs11:";
 
 impl From<OsString> for Source {
     fn from(text: OsString) -> Self {
