@@ -127,6 +127,7 @@ pub fn run(arguments: &Arguments, _output: &Output) -> Result<(), Error> {
         Link::parse(&b.0, &b.1, &facts.product, facts.entry(), Slot::B)?,
     ];
     let built = make(&facts, links, fields, &keys)?;
+    drop(keys);
     let kept = ["a", "b"].map(|slot| kept_beside(&arguments.out, slot));
     let [kept_a, kept_b] = kept.clone();
     files::write_together(&[
