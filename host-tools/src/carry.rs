@@ -183,7 +183,7 @@ impl fmt::Display for Defect {
             Self::OtherVersion => write!(formatter, "another version of it"),
             Self::Character(place) => write!(
                 formatter,
-                "a wrong character behind the colon, the {}. one without white space",
+                "a wrong or missing character behind the colon, the {}. without white space",
                 place + 1
             ),
             Self::Checksum => write!(formatter, "a text whose checksum is wrong"),

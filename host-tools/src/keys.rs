@@ -77,7 +77,11 @@ pub trait Signer: Send + Sync {
 /// There is none, or it cannot be opened.
 pub fn open(source: &Source, passphrases: &Passphrases) -> Result<Box<dyn Signer>, Error> {
     match source {
-        Source::File(path) => Ok(Box::new(SigningKey::open(path, passphrases)?)),
+        // A key that is moved leaves a copy behind, so it gets its place before the stack is wiped.
+        Source::File(path) => stack::wiped(|| {
+            let key = SigningKey::open(path, passphrases)?;
+            Ok(Box::new(key) as Box<dyn Signer>)
+        }),
         Source::Token(uri) => Ok(Box::new(Token::open(uri)?)),
     }
 }

@@ -16,7 +16,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::keys::pem::Private;
-use crate::keys::{Passphrase, Signer as _, SigningKey};
+use crate::keys::{Passphrase, Signer as _, SigningKey, stack};
 use crate::output::{Output, Report};
 use crate::{Error, atomic, hex};
 
@@ -100,6 +100,11 @@ impl Report for Made {
 /// # Errors
 /// The ring would break a rule, or the private key's file exists: then nothing was changed.
 pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
+    let made = stack::wiped(|| make(arguments))?;
+    output.say(&made)
+}
+
+fn make(arguments: &Arguments) -> Result<Made, Error> {
     let key = SigningKey::generate();
     let entry = RingKey {
         development: arguments.development,
@@ -120,7 +125,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
         _ => key.replace(&out, passphrase.as_ref())?,
     }
     let ring = ring_file::append(&arguments.ring, &entry).inspect_err(|_| there.put_back(&out))?;
-    output.say(&Made {
+    Ok(Made {
         id: key.id().to_string(),
         public: hex::encode(&key.public()),
         name: arguments.name.clone(),

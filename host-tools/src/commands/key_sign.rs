@@ -94,10 +94,12 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
         agree(arguments, &described.name, key.id(), key_name.as_deref())?;
     }
     let text = sign(&manifest, key.as_ref(), arguments)?.text();
+    let id = key.id();
+    drop(key);
     let printed = arguments.ways.send(&text)?;
     output.say(&Signed {
         manifest: described,
-        key: key.id().to_string(),
+        key: id.to_string(),
         key_name,
         text,
         out: arguments.ways.file(),

@@ -15,13 +15,12 @@ use crate::output::{Output, Report};
 #[command(
     after_help = "Example:\n  bistable key threshold --ring keys/ring.toml --release 2 --root 2"
 )]
-#[group(required = true, multiple = true, args = ["release", "root"])]
 pub struct Arguments {
     /// The key ring.
     #[arg(long, value_name = "FILE")]
     pub ring: PathBuf,
     /// How many release keys must sign an image or a request, 1 to 8.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", required_unless_present = "root")]
     pub release: Option<u8>,
     /// How many root keys must sign an image that revokes keys, 1 to 8.
     #[arg(long, value_name = "N")]

@@ -55,10 +55,12 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
     check_keys(&arguments.keys, &keys, &facts)?;
     let signatures = keys.iter().map(|key| key.sign_request(&message));
     let mut signatures: Vec<Signature> = signatures.collect::<Result<_, _>>()?;
+    let given = keys.len();
+    drop(keys);
     let bytes = assemble(&message, &mut signatures).map_err(|_| {
         Error::argument(
             "--key",
-            format!("{} keys", keys.len()),
+            format!("{given} keys"),
             format!("at most {MAX_SIGNATURES}, the most signatures of a request"),
             format!("{} are enough", facts.ring.release_threshold),
         )

@@ -147,6 +147,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
         ..fields
     };
     let built = make(&facts, links, fields, &keys)?;
+    drop(keys);
     let mut files = vec![
         (kept_beside(&arguments.out, "a"), a.1.as_slice()),
         (kept_beside(&arguments.out, "b"), &b.1),

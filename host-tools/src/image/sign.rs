@@ -85,6 +85,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
     let keys = open(arguments, facts.as_ref())?;
     if let [image] = arguments.images.as_slice() {
         let done = sign(image, &keys, facts.as_ref())?;
+        drop(keys);
         let images = vec![SignedImage::new(image, Ok(done))];
         return output.say(&Signed { images });
     }
@@ -98,6 +99,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
         images: images.collect(),
     };
     drop(progress);
+    drop(keys);
     output.say(&signed)?;
     signed.check()
 }
