@@ -4,6 +4,7 @@ use schemars::Schema;
 
 use crate::commands::{explain, key_show};
 use crate::doctor;
+use crate::image;
 use crate::output::{Failure, Report, schema};
 
 /// The format's name and the schema of each report, from the list of their types.
@@ -21,6 +22,7 @@ schemas! {
     Failure,
     doctor::Diagnosis,
     explain::Explained,
+    image::verify::Verification,
     key_show::Shown,
 }
 

@@ -9,7 +9,9 @@
 //! | [`pair`] | two links of one program: what differs must be addresses |
 //! | [`assemble`] | payload and fix-ups into pages and a file |
 //! | [`mod@file`] | a whole image file, taken apart and checked against itself |
-//! | [`check`] | all that a device checks, by the device's own functions |
+//! | [`mod@judge`] | all that a device checks, by the device's own functions |
+//! | [`taker`] | the device that an image is judged for |
+//! | [`mod@check`] | the same, up to the first check that fails |
 //! | [`signers`] | who signed an image, and whether that is enough |
 //! | [`cost`], [`summary`] | what an image costs at boot, and what is said of a new one |
 //! | [`sign`], [`inspect`], [`verify`] | the other commands |
@@ -21,12 +23,14 @@ pub mod cost;
 pub mod elf;
 pub mod file;
 pub mod inspect;
+pub mod judge;
 pub mod make;
 pub mod package;
 pub mod pair;
 pub mod sign;
 pub mod signers;
 pub mod summary;
+pub mod taker;
 pub mod verify;
 
 use clap::Subcommand;
@@ -43,7 +47,7 @@ pub enum Command {
     Sign(sign::Arguments),
     /// Show all that an image says of itself.
     Inspect(inspect::Arguments),
-    /// Check an image as a device does; exit status 1 at the first check that it fails.
+    /// Check an image as a device does; exit status 1 if it fails a check.
     Verify(verify::Arguments),
 }
 
