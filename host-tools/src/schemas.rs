@@ -22,6 +22,7 @@ schemas! {
     Failure,
     doctor::Diagnosis,
     explain::Explained,
+    image::diff::Difference,
     image::verify::Verification,
     key_show::Shown,
 }

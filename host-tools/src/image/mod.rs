@@ -13,13 +13,15 @@
 //! | [`taker`] | the device that an image is judged for |
 //! | [`mod@check`] | the same, up to the first check that fails |
 //! | [`signers`] | who signed an image, and whether that is enough |
+//! | [`symbols`] | the symbols of two programs, compared |
 //! | [`cost`], [`summary`] | what an image costs at boot, and what is said of a new one |
-//! | [`sign`], [`inspect`], [`verify`] | the other commands |
+//! | [`sign`], [`inspect`], [`verify`], [`diff`] | the other commands |
 
 pub mod assemble;
 pub mod build;
 pub mod check;
 pub mod cost;
+pub mod diff;
 pub mod elf;
 pub mod file;
 pub mod inspect;
@@ -30,6 +32,7 @@ pub mod pair;
 pub mod sign;
 pub mod signers;
 pub mod summary;
+pub mod symbols;
 pub mod taker;
 pub mod verify;
 
@@ -45,6 +48,8 @@ pub enum Command {
     Build(Box<build::Arguments>),
     /// Add a signature to an image, which keeps its name.
     Sign(sign::Arguments),
+    /// Say what changed from one image to another: fields, signatures, chunks, bytes and symbols.
+    Diff(diff::Arguments),
     /// Show all that an image says of itself.
     Inspect(inspect::Arguments),
     /// Check an image as a device does; exit status 1 if it fails a check.
@@ -59,6 +64,7 @@ pub fn run(command: &Command, output: &Output) -> Result<(), Error> {
     match command {
         Command::Build(arguments) => build::run(arguments, output),
         Command::Sign(arguments) => sign::run(arguments, output),
+        Command::Diff(arguments) => diff::run(arguments, output),
         Command::Inspect(arguments) => inspect::run(arguments, output),
         Command::Verify(arguments) => verify::run(arguments, output),
     }
