@@ -28,9 +28,11 @@ schemas! {
     crate::doctor::Diagnosis,
     crate::factory::map::Map,
     crate::image::attach::Attached,
+    crate::image::diff::Difference,
     crate::image::manifest::Carried,
     crate::image::sign::Signed,
     crate::image::summary::Summary,
+    crate::image::verify::Verification,
     crate::output::Failure,
     crate::request::Described,
 }

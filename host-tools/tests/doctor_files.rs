@@ -42,7 +42,7 @@ fn a_file_that_ends_behind_the_image_that_boots_is_enough() {
     assert_eq!(said["boots"]["version"], "1.1.0");
     assert_eq!(said["missing"], json!([]));
     assert_eq!(said["slots"][1]["verifies"], Value::Null);
-    assert_eq!(said["regions"][3]["state"], "empty, not all in this file");
+    assert_eq!(said["regions"][3]["state"], "empty, not all in file");
 }
 
 #[test]
@@ -254,10 +254,10 @@ fn the_picture_fits_a_terminal_and_shows_every_region() {
         "{said}"
     );
     for expected in [
-        "J  the journal            0x21000000    12 KiB",
-        "i  partition `identity`   0x21003000     4 KiB",
-        "A  slot A                 0x21010000    64 KiB  32 %  confirmed 1.1.0, B053 BadP",
-        "B  slot B                 0x21020000    64 KiB  32 %  confirmed 1.2.0, boots",
+        "J the journal          0x21000000   12 KiB  79 % whole, 3 of 3 sectors",
+        "i partition `identity` 0x21003000    4 KiB   0 % 6 bytes used",
+        "A slot A               0x21010000   64 KiB  32 % confirmed 1.1.0, refused B053",
+        "B slot B               0x21020000   64 KiB  32 % confirmed 1.2.0, boots",
     ] {
         assert!(said.contains(expected), "{expected} in\n{said}");
     }

@@ -108,7 +108,7 @@ fn journal(examination: &Examination) -> (String, Option<bool>) {
         "healed" => "cut, to be healed",
         health => health,
     };
-    let text = format!("{health}, {whole} of {} sectors whole", sectors.len());
+    let text = format!("{health}, {whole} of {} sectors", sectors.len());
     (text, good)
 }
 
@@ -127,9 +127,9 @@ fn slot_state(slot: Slot, examination: &Examination) -> (String, Option<bool>) {
         Seen::Refused(_) if matches!(said, "empty" | "receiving") => (said.into(), None),
         Seen::Refused(refusal) => {
             let expected = matches!(said, "trial" | "confirmed");
-            let text = format!("{said}{version}, {refusal}");
+            let text = format!("{said}{version}, refused B{:03}", refusal.code());
             (text, expected.then_some(false))
         }
-        Seen::NotInFile => (format!("{said}{version}, not all in this file"), None),
+        Seen::NotInFile => (format!("{said}{version}, not all in file"), None),
     }
 }

@@ -60,7 +60,7 @@ impl Display for Picture<'_> {
             };
             writeln!(
                 formatter,
-                "{}  {:<22.22} {:#010x} {:>9} {full}  {:.26}",
+                "{} {:<20.20} {:#010x} {:>8} {full} {:.32}",
                 paint(place.style(), letter),
                 place.name,
                 place.address,

@@ -11,15 +11,18 @@
 //! | [`pair`] | two links of one program: what differs must be addresses |
 //! | [`assemble`] | payload and fix-ups into pages and a file |
 //! | [`mod@file`] | a whole image file, taken apart and checked against itself |
-//! | [`check`] | all that a device checks, by the device's own functions |
+//! | [`mod@judge`] | all that a device checks, by the device's own functions |
+//! | [`taker`] | the device that an image is judged for |
+//! | [`mod@check`] | the same, up to the first check that fails |
 //! | [`signers`] | who signed an image, and whether that is enough |
+//! | [`symbols`] | the symbols of two programs, compared |
 //! | [`cost`], [`summary`] | what an image costs at boot, and what is said of a new one |
 //! | [`sbom`], [`provenance`] | what an image consists of, and how it was built |
 //! | [`cyclonedx`], [`records`] | the format of the one, and both as files beside an image |
 //! | [`described`], [`signed`] | all that a manifest says, and who signed it, for reports |
 //! | [`detached`] | a signature that travels alone |
 //! | [`sign`], [`mod@manifest`], [`attach`] | `image sign`; the same by way of another machine |
-//! | [`inspect`], [`verify`] | the other commands |
+//! | [`inspect`], [`verify`], [`diff`] | the other commands |
 
 pub mod assemble;
 pub mod attach;
@@ -29,9 +32,11 @@ pub mod cost;
 pub mod cyclonedx;
 pub mod described;
 pub mod detached;
+pub mod diff;
 pub mod elf;
 pub mod file;
 pub mod inspect;
+pub mod judge;
 pub mod make;
 pub mod manifest;
 pub mod package;
@@ -45,6 +50,8 @@ pub mod sign;
 pub mod signed;
 pub mod signers;
 pub mod summary;
+pub mod symbols;
+pub mod taker;
 pub mod verify;
 
 use clap::Subcommand;
@@ -63,9 +70,11 @@ pub enum Command {
     Manifest(manifest::Arguments),
     /// Put signatures that were made elsewhere into the image that they sign.
     Attach(attach::Arguments),
+    /// Say what changed from one image to another: fields, signatures, chunks, bytes and symbols.
+    Diff(diff::Arguments),
     /// Show all that an image says of itself.
     Inspect(inspect::Arguments),
-    /// Check an image as a device does; exit status 1 at the first check that it fails.
+    /// Check an image as a device does; exit status 1 if it fails a check.
     Verify(verify::Arguments),
 }
 
@@ -79,6 +88,7 @@ pub fn run(command: &Command, output: &Output) -> Result<(), Error> {
         Command::Sign(arguments) => sign::run(arguments, output),
         Command::Manifest(arguments) => manifest::run(arguments, output),
         Command::Attach(arguments) => attach::run(arguments, output),
+        Command::Diff(arguments) => diff::run(arguments, output),
         Command::Inspect(arguments) => inspect::run(arguments, output),
         Command::Verify(arguments) => verify::run(arguments, output),
     }

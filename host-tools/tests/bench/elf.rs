@@ -43,12 +43,16 @@ impl Elf {
         let symbols_at = table + contents.len();
         let names_at = symbols_at + symbols.len();
         let sections_at = names_at + names.len();
+        let code = self.segments.first();
+        let code = code.map_or((0, 0), |(address, bytes)| (*address as usize, bytes.len()));
         let sections = [
             [0; 10],
             // SHT_SYMTAB of 16-byte entries, its names in section 2, one local symbol.
             [1, 2, 0, 0, symbols_at, symbols.len(), 2, 1, 4, 16],
             // SHT_STRTAB, which also names the sections.
             [1, 3, 0, 0, names_at, names.len(), 0, 0, 1, 0],
+            // SHT_PROGBITS, allocated and executable: the first segment.
+            [1, 1, 6, code.0, table, code.1, 0, 0, 4, 0],
         ];
         let mut file = vec![0x7F, b'E', b'L', b'F', self.class, 1, 1];
         file.resize(16, 0);
@@ -83,7 +87,7 @@ impl Elf {
             for word in [names.len() as u32, *address, *size] {
                 symbols.extend_from_slice(&word.to_le_bytes());
             }
-            symbols.extend_from_slice(&[0x12, 0, 1, 0]); // global, a function
+            symbols.extend_from_slice(&[0x12, 0, 3, 0]); // global, a function, in section 3
             names.extend_from_slice(name.as_bytes());
             names.push(0);
         }
