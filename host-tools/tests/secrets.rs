@@ -153,7 +153,12 @@ fn no_secret_is_printed_or_written() {
             if json {
                 arguments.push("--json");
             }
-            let output = bench.bistable(&arguments);
+            let output = Command::new(env!("CARGO_BIN_EXE_bistable"))
+                .args(&arguments)
+                .current_dir(bench.path(""))
+                .env("RUST_BACKTRACE", "1")
+                .output()
+                .unwrap();
             assert_ne!(output.status.code(), Some(101), "{command} panicked");
             assert_ne!(
                 output.status.code(),
