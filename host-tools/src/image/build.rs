@@ -1,9 +1,9 @@
 //! `bistable image build`: two links of one program, one signed image.
 //!
 //! Nothing is written before the image was made and read again. Both programs are kept beside the
-//! image, as `<image>.a.elf` and `<image>.b.elf`: a log or a crash dump is read with them.
+//! image, as `<image>.a.elf` and `<image>.b.elf` (or `.hex`, or `.bin`): a log or a crash dump is read
+//! with them.
 
-use std::ffi::OsString;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
@@ -12,11 +12,12 @@ use bistable_core::keys::KeyId;
 use bistable_core::layout::Slot;
 use bistable_core::manifest::{Fields, MAX_REVOKED};
 use bistable_core::version::Version;
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
 use crate::facts::{Facts, parse_version};
-use crate::image::elf::Link;
 use crate::image::make::make;
 use crate::image::package::Package;
+use crate::image::program::{Kind, Program, ProgramFile, kept_beside};
 use crate::image::summary::summary;
 use crate::keys::SigningKey;
 use crate::output::Output;
@@ -26,7 +27,7 @@ use crate::{Error, files};
 #[derive(clap::Args)]
 pub struct Arguments {
     /// The application package, which cargo builds once for each slot.
-    #[arg(long, value_name = "NAME", required_unless_present = "elf_a")]
+    #[arg(long, value_name = "NAME", required_unless_present = "program_a")]
     pub package: Option<String>,
     /// Its binary, if it has several.
     #[arg(long, value_name = "NAME", requires = "package")]
@@ -48,22 +49,26 @@ pub struct Arguments {
     /// Features of the package.
     #[arg(long, requires = "package", value_delimiter = ',')]
     pub features: Vec<String>,
-    /// The program as linked for slot A.
+    /// The program as linked for slot A: ELF, Intel HEX, or a raw binary as FILE@0xADDRESS.
     #[arg(
         long,
-        value_name = "ELF",
-        requires = "elf_b",
-        conflicts_with = "package"
+        alias = "elf-a",
+        value_name = "FILE",
+        requires = "program_b",
+        conflicts_with = "package",
+        value_parser = OsStringValueParser::new().try_map(ProgramFile::parse)
     )]
-    pub elf_a: Option<PathBuf>,
-    /// The program as linked for slot B.
+    pub program_a: Option<ProgramFile>,
+    /// The program as linked for slot B: ELF, Intel HEX, or a raw binary as FILE@0xADDRESS.
     #[arg(
         long,
-        value_name = "ELF",
-        requires = "elf_a",
-        conflicts_with = "package"
+        alias = "elf-b",
+        value_name = "FILE",
+        requires = "program_a",
+        conflicts_with = "package",
+        value_parser = OsStringValueParser::new().try_map(ProgramFile::parse)
     )]
-    pub elf_b: Option<PathBuf>,
+    pub program_b: Option<ProgramFile>,
 
     /// The product's layout.toml.
     #[arg(long, value_name = "FILE")]
@@ -118,33 +123,24 @@ pub fn run(arguments: &Arguments, _output: &Output) -> Result<(), Error> {
     let facts = Facts::read(&arguments.layout)?;
     let fields = fields(arguments, &facts)?;
     let keys = signing_keys(&arguments.keys, &facts)?;
-    let [a, b] = programs(arguments)?;
-    let links = [
-        Link::parse(&a.0, &a.1, &facts.product, facts.entry(), Slot::A)?,
-        Link::parse(&b.0, &b.1, &facts.product, facts.entry(), Slot::B)?,
-    ];
+    let [a, b] = programs(arguments, &facts)?;
+    let links = [a.link(&facts, Slot::A)?, b.link(&facts, Slot::B)?];
     let built = make(&facts, links, fields, &keys)?;
-    let kept = ["a", "b"].map(|slot| kept_beside(&arguments.out, slot));
-    let [kept_a, kept_b] = kept.clone();
+    let kept_a = kept_beside(&arguments.out, "a", a.kind);
+    let kept_b = kept_beside(&arguments.out, "b", b.kind);
     files::write_together(&[
-        (kept_a, &a.1),
-        (kept_b, &b.1),
+        (kept_a.clone(), &a.bytes),
+        (kept_b.clone(), &b.bytes),
         (arguments.out.clone(), &built.bytes),
     ])?;
     print!("{}", summary(&arguments.out, &built, &facts));
-    let [kept_a, kept_b] = kept;
     println!("programs  {}, {}", kept_a.display(), kept_b.display());
     Ok(())
 }
 
-type Elf = (PathBuf, Vec<u8>);
-
-fn programs(arguments: &Arguments) -> Result<[Elf; 2], Error> {
-    if let (Some(a), Some(b)) = (&arguments.elf_a, &arguments.elf_b) {
-        let read = |path: &PathBuf| {
-            files::read(path, "read the program").map(|bytes| (path.clone(), bytes))
-        };
-        return Ok([read(a)?, read(b)?]);
+fn programs(arguments: &Arguments, facts: &Facts) -> Result<[Program; 2], Error> {
+    if let (Some(a), Some(b)) = (&arguments.program_a, &arguments.program_b) {
+        return Ok([a.read(facts, Slot::A)?, b.read(facts, Slot::B)?]);
     }
     let package = Package {
         name: arguments.package.clone().unwrap_or_default(),
@@ -154,9 +150,11 @@ fn programs(arguments: &Arguments) -> Result<[Elf; 2], Error> {
         profile: arguments.profile.clone(),
         features: arguments.features.clone(),
     };
-    Ok(package
-        .build()?
-        .map(|program| (program.path, program.bytes)))
+    Ok(package.build()?.map(|program| Program {
+        path: program.path,
+        bytes: program.bytes,
+        kind: Kind::Elf,
+    }))
 }
 
 /// What the arguments say, with the layout's defaults.
@@ -256,13 +254,6 @@ pub(crate) fn check_known(path: &Path, key: &SigningKey, facts: &Facts) -> Resul
     ))
 }
 
-/// `v1.img` and `a`: `v1.img.a.elf`.
-fn kept_beside(image: &Path, slot: &str) -> PathBuf {
-    let mut name = OsString::from(image);
-    name.push(format!(".{slot}.elf"));
-    name.into()
-}
-
 fn parse_schemas(text: &str) -> Result<RangeInclusive<u16>, String> {
     let (first, last) = text.split_once("..=").unwrap_or((text, text));
     match (first.parse(), last.parse()) {
@@ -282,13 +273,5 @@ mod tests {
         for text in ["", "5..=3", "3..5", "a", "1..=", "70000"] {
             assert!(parse_schemas(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn programs_are_kept_under_the_whole_name_of_the_image() {
-        assert_eq!(
-            kept_beside(Path::new("o/v1.img"), "a"),
-            Path::new("o/v1.img.a.elf")
-        );
     }
 }

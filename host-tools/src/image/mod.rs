@@ -5,7 +5,9 @@
 //! | [`build`] | `image build`: two links, one signed image |
 //! | [`make`] | the same without files: links and fields in, a checked image out |
 //! | [`package`] | cargo, called once for each slot |
-//! | [`elf`] | a linked program, flattened to the bytes that lie in a slot |
+//! | [`program`] | a program file as somebody gives it: ELF, Intel HEX, raw |
+//! | [`elf`], [`intel_hex`] | what these files say lies where |
+//! | [`pieces`] | that, flattened to the bytes that lie in a slot |
 //! | [`pair`] | two links of one program: what differs must be addresses |
 //! | [`assemble`] | payload and fix-ups into pages and a file |
 //! | [`mod@file`] | a whole image file, taken apart and checked against itself |
@@ -23,9 +25,12 @@ pub mod cost;
 pub mod elf;
 pub mod file;
 pub mod inspect;
+pub mod intel_hex;
 pub mod make;
 pub mod package;
 pub mod pair;
+pub mod pieces;
+pub mod program;
 pub mod sign;
 pub mod signers;
 pub mod summary;

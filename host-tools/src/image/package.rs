@@ -48,7 +48,7 @@ impl Package {
                 format!("--target {}", self.target),
                 format!("no way to build for it ({error})"),
                 "an installed toolchain",
-                "or give two finished links with --elf-a and --elf-b",
+                "or give two finished links with --program-a and --program-b",
             )
         })?;
         Ok([
