@@ -395,7 +395,7 @@ fn what_is_no_program_for_this_machine_is_refused() {
         b"\x89PNG\r\n",
         &[
             "a file that begins with 89 50 4e 47",
-            "expected a 32-bit little-endian ELF file",
+            "expected an ELF file, an Intel HEX file, or a raw binary",
         ],
     );
     refused_link("a.elf", b"", &["an empty file"]);

@@ -1,5 +1,6 @@
 //! From the bytes of the UARTs to lines of a log: frames between zeros, each a defmt frame or the
-//! announcement of a program whose frames follow.
+//! announcement of a program whose frames follow. What a program logs that announces text, such as one in
+//! C, are lines of text instead.
 //!
 //! Both UARTs are one stream here. Only one program runs at a time, so frames never interleave, and
 //! lines come in the order in which they were logged. A reset or a power cut can tear a frame anywhere;
@@ -17,6 +18,9 @@ use crate::{Error, Level, Source};
 /// What a program begins its log with: then the UART, a space, and its name
 /// (`mps2_an385::log::ANNOUNCEMENT`).
 const ANNOUNCEMENT: &[u8] = b"defmt table: ";
+
+/// What a program begins its log with that sends lines of text. The same follows.
+const TEXT_ANNOUNCEMENT: &[u8] = b"text log: ";
 
 /// Longer frames are no frames. The longest log line is well below.
 const LONGEST_FRAME: usize = 64 * 1024;
@@ -63,8 +67,9 @@ pub(crate) struct Frames<'t> {
 #[derive(Debug)]
 struct Speaking<'t> {
     source: Source,
-    name: &'t Arc<str>,
-    table: &'t Table,
+    name: Arc<str>,
+    /// `None`: it speaks text.
+    table: Option<&'t Table>,
 }
 
 impl<'t> Frames<'t> {
@@ -80,7 +85,7 @@ impl<'t> Frames<'t> {
     /// Takes the next bytes of the stream and hands over what they complete.
     pub(crate) fn push(&mut self, bytes: &[u8], mut found: impl FnMut(Found)) {
         for byte in bytes {
-            if *byte == 0 {
+            if *byte == 0 || (*byte == b'\n' && self.is_text()) {
                 let frame = std::mem::take(&mut self.frame);
                 self.frame_ended(&frame).map(&mut found);
             } else if self.frame.len() < LONGEST_FRAME {
@@ -89,39 +94,64 @@ impl<'t> Frames<'t> {
         }
     }
 
+    fn is_text(&self) -> bool {
+        let speaking = self.speaking.as_ref();
+        speaking.is_some_and(|by| by.table.is_none())
+    }
+
     fn frame_ended(&mut self, frame: &[u8]) -> Option<Found> {
         if frame.is_empty() {
             return None;
         }
-        if let Some((source, name)) = announced(frame) {
+        if let Some((source, name)) = announced(ANNOUNCEMENT, frame) {
             let known = self.tables.0.get_key_value(&*name);
             self.speaking = known.map(|(name, table)| Speaking {
                 source,
-                name,
-                table,
+                name: name.clone(),
+                table: Some(table),
             });
             return match known {
                 Some(_) => None,
                 None => Some(Found::UnknownProgram(source, name)),
             };
         }
+        if let Some((source, name)) = announced(TEXT_ANNOUNCEMENT, frame) {
+            let name = name.into();
+            let table = None;
+            self.speaking = Some(Speaking {
+                source,
+                name,
+                table,
+            });
+            return None;
+        }
         let line = self.speaking.as_ref().and_then(|by| {
-            let (level, text) = decode(by.table, frame)?;
+            let (level, text) = match by.table {
+                Some(table) => decode(table, frame)?,
+                None => (Level::Info, text(frame)?),
+            };
             Some(Found::Line(by.source, by.name.clone(), level, text))
         });
         Some(line.unwrap_or(Found::Garbled))
     }
 }
 
-/// UART and name of the program that announces itself with `frame`, if it is an announcement.
-fn announced(frame: &[u8]) -> Option<(Source, String)> {
-    let (uart, name) = frame.strip_prefix(ANNOUNCEMENT)?.split_at_checked(2)?;
+/// UART and name of the program that announces itself so with `frame`, if it is an announcement.
+fn announced(announcement: &[u8], frame: &[u8]) -> Option<(Source, String)> {
+    let (uart, name) = frame.strip_prefix(announcement)?.split_at_checked(2)?;
     let source = match uart {
         b"0 " => Source::Bootloader,
         b"1 " => Source::Application,
         _ => return None,
     };
     Some((source, String::from_utf8_lossy(name).into_owned()))
+}
+
+/// A line of text, without the carriage return that may end it. Control characters are none.
+fn text(frame: &[u8]) -> Option<String> {
+    let text = str::from_utf8(frame.strip_suffix(b"\r").unwrap_or(frame)).ok()?;
+    let is_text = !text.contains(|letter: char| letter.is_control() && letter != '\t');
+    is_text.then(|| text.to_owned())
 }
 
 fn decode(table: &Table, frame: &[u8]) -> Option<(Level, String)> {
@@ -201,6 +231,28 @@ mod tests {
 
     fn said(source: Source, program: &str, level: Level, text: &str) -> Found {
         Found::Line(source, program.into(), level, text.into())
+    }
+
+    #[test]
+    fn a_program_may_speak_text_and_the_next_one_frames_again() {
+        let tables = tables();
+        let stream = [
+            b"\0text log: 1 in-c\0hello, 7\r\n\nhalf \x01 a line\ntorn".as_slice(),
+            b"\0defmt table: 0 one\0",
+            &line(7),
+        ];
+        let line = |source, name: &str, text: &str| {
+            Found::Line(source, name.into(), Level::Info, text.into())
+        };
+        assert_eq!(
+            all(&tables, &stream.concat()),
+            [
+                line(Source::Application, "in-c", "hello, 7"),
+                Found::Garbled,
+                line(Source::Application, "in-c", "torn"),
+                line(Source::Bootloader, "one", "one says 7"),
+            ]
+        );
     }
 
     #[test]

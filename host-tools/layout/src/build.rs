@@ -1,4 +1,4 @@
-//! Two functions for build scripts: they write `memory.x` and `layout.rs` to `OUT_DIR`.
+//! Functions for build scripts: they write `memory.x` and `layout.rs` to `OUT_DIR`.
 //!
 //! If something is wrong, the build fails with one line that says what, and what to do.
 
@@ -31,6 +31,42 @@ pub fn application(layout: impl AsRef<Path>) {
     });
 }
 
+/// Names the folder that [`c_library`] writes linker scripts to.
+pub const SCRIPTS_VARIABLE: &str = "BISTABLE_LINKER_SCRIPTS";
+
+/// For the build script of the library that an application in C is linked with: `layout.rs` alone, for the
+/// library lies in either slot. If [`SCRIPTS_VARIABLE`] names a folder, `memory-a.x` and `memory-b.x` go
+/// there: the memory of the application in each slot, for its linker script to include.
+pub fn c_library(layout: impl AsRef<Path>) {
+    println!("cargo::rerun-if-env-changed={SCRIPTS_VARIABLE}");
+    let layout = layout.as_ref();
+    if let Err(error) = write_c_library(layout) {
+        println!("cargo::error={error}");
+    }
+}
+
+fn write_c_library(layout: &Path) -> Result<(), Error> {
+    let (product, ring) = read(layout)?;
+    let directory = out_dir().map_err(|problem| problem.at(layout))?;
+    write_file(
+        &directory.join("layout.rs"),
+        &generate::layout_rs(&product, &ring),
+    )?;
+    let Some(scripts) = env::var_os(SCRIPTS_VARIABLE).map(PathBuf::from) else {
+        return Ok(());
+    };
+    for (slot, name) in [(Slot::A, "memory-a.x"), (Slot::B, "memory-b.x")] {
+        let path = scripts.join(name);
+        // One that somebody took away is written again.
+        println!("cargo::rerun-if-changed={}", path.display());
+        write_file(
+            &path,
+            &generate::memory_x(&product.application_memory(slot)),
+        )?;
+    }
+    Ok(())
+}
+
 fn run(layout: &Path, memory: impl FnOnce(&Product) -> Result<Memory, Problem>) {
     if let Err(error) = write(layout, memory) {
         // Cargo fails the build by this line alone, and then prints it without what came before it.
@@ -42,20 +78,28 @@ fn write(
     layout: &Path,
     memory: impl FnOnce(&Product) -> Result<Memory, Problem>,
 ) -> Result<(), Error> {
-    // Each line comes before the file is read: a build that failed is tried again when it is mended.
+    let (product, ring) = read(layout)?;
+    let memory = memory(&product).map_err(|problem| problem.at(layout))?;
+    let directory = out_dir().map_err(|problem| problem.at(layout))?;
+    for (name, text) in outputs(&product, &ring, &memory) {
+        write_file(&directory.join(name), &text)?;
+    }
+    println!("cargo::rustc-link-search={}", directory.display());
+    Ok(())
+}
+
+/// Each line comes before the file is read: a build that failed is tried again when it is mended.
+fn read(layout: &Path) -> Result<(Product, Ring), Error> {
     println!("cargo::rerun-if-changed={}", layout.display());
     let product = Product::read(layout)?;
     println!("cargo::rerun-if-changed={}", product.ring_path.display());
     let ring = product.ring()?;
-    let memory = memory(&product).map_err(|problem| problem.at(layout))?;
-    let directory = out_dir().map_err(|problem| problem.at(layout))?;
-    for (name, text) in outputs(&product, &ring, &memory) {
-        let path = directory.join(name);
-        let doing = "write the generated file";
-        fs::write(&path, text).map_err(|source| Problem::Io { doing, source }.at(path))?;
-    }
-    println!("cargo::rustc-link-search={}", directory.display());
-    Ok(())
+    Ok((product, ring))
+}
+
+fn write_file(path: &Path, text: &str) -> Result<(), Error> {
+    let doing = "write the generated file";
+    fs::write(path, text).map_err(|source| Problem::Io { doing, source }.at(path))
 }
 
 fn outputs(product: &Product, ring: &Ring, memory: &Memory) -> [(&'static str, String); 2] {

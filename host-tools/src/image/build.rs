@@ -1,24 +1,25 @@
 //! `bistable image build`: two links of one program, one signed image.
 //!
 //! Nothing is written before the image was made and read again. Both programs are kept beside the
-//! image, as `<image>.a.elf` and `<image>.b.elf`: a log or a crash dump is read with them. So are its
-//! [`records`](super::records). What is built from a package has both; given programs have those that
-//! are given, because nothing is known of how they were made.
+//! image, as `<image>.a.elf` and `<image>.b.elf` (or `.hex`, or `.bin`): a log or a crash dump is read with
+//! them. So are its [`records`](super::records). What is built from a package has both; given programs have
+//! those that are given, because nothing is known of how they were made.
 
-use std::ffi::OsString;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bistable_core::digest::Digest;
 use bistable_core::keys::KeyId;
 use bistable_core::layout::Slot;
 use bistable_core::manifest::{Fields, MAX_REVOKED};
 use bistable_core::version::Version;
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
 use crate::facts::{Facts, parse_version};
 use crate::image::elf::Link;
 use crate::image::make::make;
 use crate::image::package::{Package, Recorded};
+use crate::image::program::{self, Program, ProgramFile, kept_beside};
 use crate::image::provenance::{Making, Statement};
 use crate::image::records::{Kind, read_given};
 use crate::image::sbom;
@@ -35,7 +36,7 @@ use crate::{Error, files};
 )]
 pub struct Arguments {
     /// The application package, which cargo builds once for each slot.
-    #[arg(long, value_name = "NAME", required_unless_present = "elf_a")]
+    #[arg(long, value_name = "NAME", required_unless_present = "program_a")]
     pub package: Option<String>,
     /// Its binary, if it has several.
     #[arg(long, value_name = "NAME", requires = "package")]
@@ -57,22 +58,26 @@ pub struct Arguments {
     /// Features of the package.
     #[arg(long, requires = "package", value_delimiter = ',')]
     pub features: Vec<String>,
-    /// The program as linked for slot A.
+    /// The program as linked for slot A: ELF, Intel HEX, or a raw binary as FILE@0xADDRESS.
     #[arg(
         long,
-        value_name = "ELF",
-        requires = "elf_b",
-        conflicts_with = "package"
+        alias = "elf-a",
+        value_name = "FILE",
+        requires = "program_b",
+        conflicts_with = "package",
+        value_parser = OsStringValueParser::new().try_map(ProgramFile::parse)
     )]
-    pub elf_a: Option<PathBuf>,
-    /// The program as linked for slot B.
+    pub program_a: Option<ProgramFile>,
+    /// The program as linked for slot B: ELF, Intel HEX, or a raw binary as FILE@0xADDRESS.
     #[arg(
         long,
-        value_name = "ELF",
-        requires = "elf_a",
-        conflicts_with = "package"
+        alias = "elf-b",
+        value_name = "FILE",
+        requires = "program_a",
+        conflicts_with = "package",
+        value_parser = OsStringValueParser::new().try_map(ProgramFile::parse)
     )]
-    pub elf_b: Option<PathBuf>,
+    pub program_b: Option<ProgramFile>,
 
     /// The product's layout.toml.
     #[arg(long, value_name = "FILE")]
@@ -132,12 +137,11 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
     let facts = Facts::read(&arguments.layout)?;
     let fields = fields(arguments, &facts)?;
     let keys = open_all(&arguments.keys, &arguments.passphrases, &facts)?;
-    let Programs { elfs, package } = programs(arguments)?;
-    let [a, b] = &elfs;
-    let links = [
-        Link::parse(&a.0, &a.1, &facts.product, facts.entry(), Slot::A)?,
-        Link::parse(&b.0, &b.1, &facts.product, facts.entry(), Slot::B)?,
-    ];
+    let Programs {
+        programs: [a, b],
+        package,
+    } = programs(arguments, &facts)?;
+    let links = [a.link(&facts, Slot::A)?, b.link(&facts, Slot::B)?];
     let records = records(arguments, &fields, package.as_ref(), &links)?;
     let digest = |bytes: &Option<Vec<u8>>| bytes.as_deref().map_or(Digest::NONE, Digest::of);
     let [sbom, provenance] = records.each_ref().map(digest);
@@ -148,10 +152,12 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
     };
     let built = make(&facts, links, fields, &keys)?;
     drop(keys);
-    let mut files = vec![
-        (kept_beside(&arguments.out, "a"), a.1.as_slice()),
-        (kept_beside(&arguments.out, "b"), &b.1),
+    let programs = [
+        kept_beside(&arguments.out, "a", a.kind),
+        kept_beside(&arguments.out, "b", b.kind),
     ];
+    let [kept_a, kept_b] = programs.clone();
+    let mut files = vec![(kept_a, a.bytes.as_slice()), (kept_b, &b.bytes)];
     let mut kept = [None, None];
     for ((kind, bytes), kept) in Kind::ALL.into_iter().zip(&records).zip(&mut kept) {
         if let Some(bytes) = bytes {
@@ -162,25 +168,19 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
     }
     files.push((arguments.out.clone(), &built.bytes));
     files::write_together(&files)?;
-    let programs = ["a", "b"].map(|slot| kept_beside(&arguments.out, slot));
     output.say(&Summary::new(&arguments.out, &built, &facts).with(&programs, kept))
 }
 
 /// The programs, and how they were built if they were.
 struct Programs {
-    elfs: [Elf; 2],
+    programs: [Program; 2],
     package: Option<(Package, Recorded)>,
 }
 
-type Elf = (PathBuf, Vec<u8>);
-
-fn programs(arguments: &Arguments) -> Result<Programs, Error> {
-    if let (Some(a), Some(b)) = (&arguments.elf_a, &arguments.elf_b) {
-        let read = |path: &PathBuf| {
-            files::read(path, "read the program").map(|bytes| (path.clone(), bytes))
-        };
+fn programs(arguments: &Arguments, facts: &Facts) -> Result<Programs, Error> {
+    if let (Some(a), Some(b)) = (&arguments.program_a, &arguments.program_b) {
         return Ok(Programs {
-            elfs: [read(a)?, read(b)?],
+            programs: [a.read(facts, Slot::A)?, b.read(facts, Slot::B)?],
             package: None,
         });
     }
@@ -195,7 +195,11 @@ fn programs(arguments: &Arguments) -> Result<Programs, Error> {
     let recorded = package.build_recorded()?;
     let programs = recorded.programs.clone();
     Ok(Programs {
-        elfs: programs.map(|program| (program.path, program.bytes)),
+        programs: programs.map(|program| Program {
+            path: program.path,
+            bytes: program.bytes,
+            kind: program::Kind::Elf,
+        }),
         package: Some((package, recorded)),
     })
 }
@@ -300,13 +304,6 @@ fn revoked(names: &[String], facts: &Facts) -> Result<[Option<KeyId>; MAX_REVOKE
     Ok([(); MAX_REVOKED].map(|()| ids.next()))
 }
 
-/// `v1.img` and `a`: `v1.img.a.elf`.
-fn kept_beside(image: &Path, slot: &str) -> PathBuf {
-    let mut name = OsString::from(image);
-    name.push(format!(".{slot}.elf"));
-    name.into()
-}
-
 fn parse_schemas(text: &str) -> Result<RangeInclusive<u16>, String> {
     let (first, last) = text.split_once("..=").unwrap_or((text, text));
     match (first.parse(), last.parse()) {
@@ -326,13 +323,5 @@ mod tests {
         for text in ["", "5..=3", "3..5", "a", "1..=", "70000"] {
             assert!(parse_schemas(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn programs_are_kept_under_the_whole_name_of_the_image() {
-        assert_eq!(
-            kept_beside(Path::new("o/v1.img"), "a"),
-            Path::new("o/v1.img.a.elf")
-        );
     }
 }

@@ -1,9 +1,11 @@
-//! A linked program (ELF), flattened to the bytes that lie in a slot.
+//! A linked program as the bytes that lie in a slot, from an ELF file or from others' pieces.
 //!
-//! The loadable segments are laid out by their physical addresses, which is where the linker script
-//! puts initialised data to be copied from. Gaps, and the end up to a multiple of 32 bytes, are filled
-//! with 0xFF: what erased flash reads as.
+//! The loadable segments lie at their physical addresses, which is where the linker script puts
+//! initialised data to be copied from. What a segment holds between its sections is no part of the
+//! program: there it is erased flash, as in what objcopy makes of the same file.
 
+use std::borrow::Cow;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use bistable_core::layout::Slot;
@@ -11,18 +13,18 @@ use bistable_core::verify::Entry;
 use bistable_layout::Product;
 use object::elf::{self, FileHeader32};
 use object::endian::LittleEndian;
-use object::read::elf::{FileHeader as _, ProgramHeader as _, Sym as _};
+use object::read::elf::{FileHeader as _, ProgramHeader as _, SectionHeader as _, Sym as _};
 
 use crate::Error;
+use crate::image::pieces::{Piece, flatten};
 use crate::memory_flash::ERASED;
 
-/// Payloads are multiples of this, in bytes: the largest write unit that a layout allows.
-pub const PAYLOAD_UNIT: usize = 32;
+pub use crate::image::pieces::PAYLOAD_UNIT;
 
 /// A program as it is linked for one slot.
 #[derive(Clone, Debug)]
 pub struct Link {
-    /// The ELF file that it came from.
+    /// The file that it came from.
     pub path: PathBuf,
     /// The bytes that lie in the slot, from the payload's start.
     pub payload: Vec<u8>,
@@ -38,31 +40,8 @@ struct Symbol {
     name: String,
 }
 
-/// A segment that is programmed.
-struct Segment<'d> {
-    number: usize,
-    address: u32,
-    data: &'d [u8],
-}
-
-impl Segment<'_> {
-    /// Past the 32-bit range it lies outside every slot, which is how it will be refused.
-    fn end(&self) -> u64 {
-        u64::from(self.address) + self.data.len() as u64
-    }
-
-    fn place(&self) -> String {
-        format!(
-            "segment {} at {:#x}..{:#x}",
-            self.number,
-            self.address,
-            self.end()
-        )
-    }
-}
-
 impl Link {
-    /// Takes the program in `bytes`, which `path` held, as linked for `slot`.
+    /// Takes the program in the ELF file `bytes`, which `path` held, as linked for `slot`.
     ///
     /// # Errors
     /// It is no program for this processor, or does not lie in the slot.
@@ -76,13 +55,25 @@ impl Link {
         let header = header(path, bytes)?;
         check_machine(path, header.e_machine.get(LittleEndian), entry)?;
         let segments = segments(path, bytes, header)?;
-        let payload = flatten(path, &segments, product, slot)?;
-        let address = product.layout.payload_address(slot);
+        let mut link = Self::of_pieces(path, segments, product, entry, slot)?;
+        link.symbols = symbols(bytes, header);
+        Ok(link)
+    }
+
+    /// Takes the program that these pieces make, which `path` held, as linked for `slot`. Nothing is known
+    /// of its symbols.
+    pub(crate) fn of_pieces(
+        path: &Path,
+        pieces: Vec<Piece<'_>>,
+        product: &Product,
+        entry: Entry<'_>,
+        slot: Slot,
+    ) -> Result<Self, Error> {
         let link = Self {
             path: path.into(),
-            payload,
-            address,
-            symbols: symbols(bytes, header),
+            payload: flatten(path, pieces, product, slot)?,
+            address: product.layout.payload_address(slot),
+            symbols: Vec::new(),
         };
         link.check_entry(entry, slot)?;
         Ok(link)
@@ -100,6 +91,9 @@ impl Link {
             Some(symbol) => {
                 let into = address - u64::from(symbol.address);
                 format!("`{}` + {into:#x}", symbol.name)
+            }
+            None if self.symbols.is_empty() => {
+                format!("the byte at {address:#x}, whose file names no symbols")
             }
             None => "no symbol".into(),
         }
@@ -136,15 +130,7 @@ fn header<'d>(path: &Path, bytes: &'d [u8]) -> Result<&'d FileHeader32<LittleEnd
         )
     };
     if !bytes.starts_with(&elf::ELFMAG) {
-        let first: Vec<_> = bytes
-            .iter()
-            .take(4)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        return Err(refuse(match first.is_empty() {
-            true => "an empty file".into(),
-            false => format!("a file that begins with {}", first.join(" ")),
-        }));
+        return Err(refuse("another file".into()));
     }
     match (bytes.get(4), bytes.get(5)) {
         (Some(&elf::ELFCLASS32), Some(&elf::ELFDATA2LSB)) => {}
@@ -184,17 +170,18 @@ fn check_machine(path: &Path, machine: u16, entry: Entry<'_>) -> Result<(), Erro
     ))
 }
 
-/// The segments that hold bytes, in the order of their addresses.
+/// The segments that hold bytes.
 fn segments<'d>(
     path: &Path,
     bytes: &'d [u8],
     header: &FileHeader32<LittleEndian>,
-) -> Result<Vec<Segment<'d>>, Error> {
+) -> Result<Vec<Piece<'d>>, Error> {
     let broken =
         |found: String| Error::unexpected(path, found, "whole segments", "link the program again");
     let headers = header
         .program_headers(LittleEndian, bytes)
         .map_err(|error| broken(format!("a broken table of segments ({error})")))?;
+    let sections = sections(bytes, header);
     let mut segments = Vec::new();
     for (number, program) in headers.iter().enumerate() {
         let programmed = program.p_type.get(LittleEndian) == elf::PT_LOAD
@@ -203,96 +190,61 @@ fn segments<'d>(
             let data = program
                 .data(LittleEndian, bytes)
                 .map_err(|()| broken(format!("segment {number} beyond the end of the file")))?;
-            let address = program.p_paddr.get(LittleEndian);
-            segments.push(Segment {
-                number,
-                address,
+            let offset = program.p_offset.get(LittleEndian) as usize;
+            let (skipped, data) = sections_only(offset, data, &sections);
+            segments.push(Piece {
+                name: format!("segment {number}"),
+                address: program.p_paddr.get(LittleEndian).wrapping_add(skipped),
                 data,
             });
         }
     }
-    segments.sort_by_key(|segment| segment.address);
     Ok(segments)
 }
 
-fn flatten(
-    path: &Path,
-    segments: &[Segment<'_>],
-    product: &Product,
-    slot: Slot,
-) -> Result<Vec<u8>, Error> {
-    let start = product.layout.payload_address(slot);
-    let capacity = product.layout.payload_capacity() as usize;
-    let end = u64::from(start) + capacity as u64;
-    let room = format!("{start:#x}..{end:#x} of slot {slot:?}");
-    let variable = bistable_layout::build::SLOT_VARIABLE;
-    let linked_elsewhere =
-        format!("link it with {variable}={slot:?} and the memory.x of this layout");
-    let Some(first) = segments.first() else {
-        let expected = "a segment to program";
-        return Err(Error::unexpected(
-            path,
-            "no loadable bytes",
-            expected,
-            linked_elsewhere,
-        ));
+/// Where in the file the sections lie that hold bytes of the program.
+fn sections(bytes: &[u8], header: &FileHeader32<LittleEndian>) -> Vec<Range<usize>> {
+    let Ok(sections) = header.sections(LittleEndian, bytes) else {
+        return Vec::new();
     };
-    let mut payload = Vec::new();
-    for segment in segments {
-        if segment.address < start || u64::from(segment.address) >= end {
-            let expected = format!("it to lie in the payload {room}");
-            return Err(Error::unexpected(
-                path,
-                segment.place(),
-                expected,
-                linked_elsewhere,
-            ));
+    let programmed = sections.iter().filter(|section| {
+        let is_loaded = section.sh_flags(LittleEndian) & elf::SHF_ALLOC != 0;
+        is_loaded && section.sh_type(LittleEndian) != elf::SHT_NOBITS
+    });
+    programmed
+        .filter_map(|section| section.file_range(LittleEndian))
+        .filter(|(_, len)| *len > 0)
+        .map(|(start, len)| start as usize..start.saturating_add(len) as usize)
+        .collect()
+}
+
+/// What is left of a segment at `offset` of the file if only its sections count, and how many bytes lie before
+/// the first of them. All of it, if it has none: a linker may leave the table of sections out.
+fn sections_only<'d>(
+    offset: usize,
+    data: &'d [u8],
+    sections: &[Range<usize>],
+) -> (u32, Cow<'d, [u8]>) {
+    let end = offset.saturating_add(data.len());
+    let inside: Vec<_> = sections
+        .iter()
+        .filter(|section| offset <= section.start && section.end <= end)
+        .map(|section| section.start - offset..section.end - offset)
+        .collect();
+    let first = inside.iter().map(|section| section.start).min();
+    let last = inside.iter().map(|section| section.end).max();
+    let (Some(first), Some(last)) = (first, last) else {
+        return (0, Cow::Borrowed(data));
+    };
+    let mut kept = vec![ERASED; data.len()];
+    for section in inside {
+        if let (Some(to), Some(from)) = (kept.get_mut(section.clone()), data.get(section)) {
+            to.copy_from_slice(from);
         }
-        let offset = (segment.address - start) as usize;
-        if segment.end() > end {
-            let over = segment.end() - end;
-            return Err(Error::unexpected(
-                path,
-                format!("{}, {over} bytes too long", segment.place()),
-                format!("an end within the payload {room}"),
-                "make the program smaller, or the slots larger in the layout",
-            ));
-        }
-        if offset < payload.len() {
-            let expected = "segments that do not overlap";
-            return Err(Error::unexpected(
-                path,
-                segment.place(),
-                expected,
-                linked_elsewhere,
-            ));
-        }
-        payload.resize(offset, ERASED);
-        payload.extend_from_slice(segment.data);
     }
-    if first.address != start {
-        let expected = format!("the first one at the payload's start {start:#x}");
-        return Err(Error::unexpected(
-            path,
-            first.place(),
-            expected,
-            linked_elsewhere,
-        ));
-    }
-    let padded = payload.len().next_multiple_of(PAYLOAD_UNIT);
-    if padded > capacity {
-        return Err(Error::unexpected(
-            path,
-            format!("a payload of {} bytes, padded to {padded}", payload.len()),
-            format!("at most {capacity}, the room in slot {slot:?}"),
-            format!(
-                "it is {} bytes too long: make the program smaller",
-                padded - capacity
-            ),
-        ));
-    }
-    payload.resize(padded, ERASED);
-    Ok(payload)
+    kept.truncate(last);
+    kept.drain(..first);
+    (first as u32, Cow::Owned(kept))
 }
 
 /// Symbols are for messages: a table that cannot be read is as good as none.

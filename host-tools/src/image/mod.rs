@@ -7,7 +7,9 @@
 //! | [`package`] | cargo, called once for each slot |
 //! | [`project`] | what cargo and the compiler tell of the package |
 //! | [`remap`] | no path of this machine in a program |
-//! | [`elf`] | a linked program, flattened to the bytes that lie in a slot |
+//! | [`program`] | a program file as somebody gives it: ELF, Intel HEX, raw |
+//! | [`elf`], [`intel_hex`] | what these files say lies where |
+//! | [`pieces`] | that, flattened to the bytes that lie in a slot |
 //! | [`pair`] | two links of one program: what differs must be addresses |
 //! | [`assemble`] | payload and fix-ups into pages and a file |
 //! | [`mod@file`] | a whole image file, taken apart and checked against itself |
@@ -36,11 +38,14 @@ pub mod diff;
 pub mod elf;
 pub mod file;
 pub mod inspect;
+pub mod intel_hex;
 pub mod judge;
 pub mod make;
 pub mod manifest;
 pub mod package;
 pub mod pair;
+pub mod pieces;
+pub mod program;
 pub mod project;
 pub mod provenance;
 pub mod records;

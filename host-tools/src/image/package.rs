@@ -80,7 +80,7 @@ impl Package {
                 format!("--target {}", self.target),
                 format!("no way to build for it ({error})"),
                 "an installed toolchain",
-                "or give two finished links with --elf-a and --elf-b",
+                "or give two finished links with --program-a and --program-b",
             )
         })?;
         let manifest = self.manifest.as_deref();

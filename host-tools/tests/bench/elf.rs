@@ -1,5 +1,7 @@
 //! A small ELF file, as a linker for Arm would write it (System V ABI, gABI 4.1, chapter 4).
 
+use std::ops::Range;
+
 const HEADER: usize = 52;
 const PROGRAM_HEADER: usize = 32;
 const SECTION_HEADER: usize = 40;
@@ -27,6 +29,11 @@ impl Elf {
     }
 
     pub(crate) fn bytes(&self) -> Vec<u8> {
+        self.bytes_with_sections(&[])
+    }
+
+    /// The same, with a section for each of these ranges of the first segment, not for all of it.
+    pub(crate) fn bytes_with_sections(&self, parts: &[Range<usize>]) -> Vec<u8> {
         let table = HEADER + PROGRAM_HEADER * self.segments.len();
         let mut contents = Vec::new();
         let mut programs = Vec::new();
@@ -43,17 +50,21 @@ impl Elf {
         let symbols_at = table + contents.len();
         let names_at = symbols_at + symbols.len();
         let sections_at = names_at + names.len();
-        let code = self.segments.first();
-        let code = code.map_or((0, 0), |(address, bytes)| (*address as usize, bytes.len()));
-        let sections = [
+        let mut sections = vec![
             [0; 10],
             // SHT_SYMTAB of 16-byte entries, its names in section 2, one local symbol.
             [1, 2, 0, 0, symbols_at, symbols.len(), 2, 1, 4, 16],
             // SHT_STRTAB, which also names the sections.
             [1, 3, 0, 0, names_at, names.len(), 0, 0, 1, 0],
-            // SHT_PROGBITS, allocated and executable: the first segment.
-            [1, 1, 6, code.0, table, code.1, 0, 0, 4, 0],
         ];
+        let (base, first) = self.segments.first().cloned().unwrap_or_default();
+        let whole = [0..first.len()];
+        let parts = if parts.is_empty() { &whole } else { parts };
+        for part in parts {
+            // SHT_PROGBITS, allocated and executable.
+            let (at, address) = (table + part.start, base as usize + part.start);
+            sections.push([1, 1, 6, address, at, part.len(), 0, 0, 4, 0]);
+        }
         let mut file = vec![0x7F, b'E', b'L', b'F', self.class, 1, 1];
         file.resize(16, 0);
         for half in [2, self.machine] {

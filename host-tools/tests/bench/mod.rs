@@ -221,7 +221,7 @@ pub(crate) fn build(out: &str, sequence: u8, more: &[&str]) -> Arguments {
     if !more.contains(&"--security-counter") {
         arguments.extend(["--security-counter", "2"]);
     }
-    if !more.contains(&"--elf-a") {
+    if !more.contains(&"--elf-a") && !more.contains(&"--program-a") {
         arguments.extend(["--elf-a", "a.elf", "--elf-b", "b.elf"]);
     }
     arguments.extend(more);

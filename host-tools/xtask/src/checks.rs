@@ -71,10 +71,11 @@ pub(crate) fn all() -> Outcome {
 }
 
 /// What goes onto the board, each by itself: built together, they would share their crates' features.
-const FIRMWARE: [&[&str]; 3] = [
+const FIRMWARE: [&[&str]; 4] = [
     &["-p", "mps2-an385-bootloader"],
     &["-p", "mps2-an385-bootloader", "--features", "log"],
     &["-p", "mps2-an385-demo"],
+    &["-p", "mps2-an385-c"],
 ];
 
 fn firmware(report: &mut Report, toolchain: &Toolchain) {

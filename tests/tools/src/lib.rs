@@ -25,12 +25,32 @@ pub const BISTABLE_VARIABLE: &str = "BISTABLE";
 /// It is not there.
 #[must_use]
 pub fn bistable() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let target = target.unwrap_or_else(|| repository().join("target"));
-    let built = target.join("debug/bistable");
+    let built = target_folder().join("debug/bistable");
     let path = std::env::var_os(BISTABLE_VARIABLE).map_or(built, PathBuf::from);
     assert!(path.exists(), "{} is not built", path.display());
     path
+}
+
+/// Where cargo puts what it builds.
+#[must_use]
+pub fn target_folder() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    target.unwrap_or_else(|| repository().join("target"))
+}
+
+/// Makes the development key ring that the emulated board's firmware needs, unless there is one.
+///
+/// # Panics
+/// It cannot be made.
+pub fn development_ring() {
+    let keys = repository().join("qemu/mps2-an385/keys");
+    if keys.join("ring.toml").exists() {
+        return;
+    }
+    let mut command = Command::new(bistable());
+    command.args(["key", "new", "--development", "--name", "development"]);
+    command.arg("--ring").arg(keys.join("ring.toml"));
+    succeeds(command.arg("--out").arg(keys.join("development.pem")));
 }
 
 /// What `command` printed on standard output.

@@ -1,0 +1,69 @@
+//! The updater for applications in C on this board: its platform, its facts, and `export!`.
+//!
+//! A panic resets the board: C could not go on from one. What becomes of an image that panics is decided
+//! as after any other reset: a trial ends, and a confirmed image in a crash loop is given up.
+#![no_std]
+
+#[path = "../../demo/src/platform.rs"]
+mod platform;
+
+use bistable_core::verify::Entry;
+use bistable_updater::Product;
+use bistable_updater::health::{Check, Policy};
+use mps2_an385::{clock, handover, reset, stack};
+
+use crate::platform::Mps2;
+
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "generated, for every firmware of the product"
+)]
+mod layout {
+    include!(concat!(env!("OUT_DIR"), "/layout.rs"));
+}
+
+/// What the board cannot measure.
+mod behaviour {
+    /// The emulator has no supply voltage: it is what it should be.
+    pub(crate) const fn supply_millivolts() -> u16 {
+        3300
+    }
+}
+
+/// Numbers are those of the layout: `bistable_check(1, …)` is its first check.
+static CHECKS: [Check; layout::CHECKS.len()] = [
+    Check::required(layout::CHECKS[0]).within(20),
+    Check::update_source(layout::CHECKS[1]).within(60),
+    Check::supply(layout::CHECKS[2], 3000).within(20),
+    Check::free_stack(layout::CHECKS[3], 16 << 10).within(20),
+];
+
+const PRODUCT: Product = Product {
+    layout: &layout::LAYOUT,
+    ring: &layout::KEY_RING,
+    entry: Entry::CortexM { ram: &layout::RAM },
+    policy: Policy {
+        checks: &CHECKS,
+        trial_soak_seconds: layout::TRIAL_SOAK_SECONDS,
+        soak_seconds: layout::SOAK_SECONDS,
+        forgives_resets: true,
+    },
+};
+
+/// Starts the clock and the measuring of the stack, and opens the flash.
+fn open() -> Option<Mps2> {
+    clock::start();
+    stack::paint();
+    Mps2::open().ok()
+}
+
+bistable_updater_c::export!(Mps2, open(), PRODUCT);
+
+// `NonMaskableInt`, for the vector table of the application.
+mps2_an385::last_words!(handover::note_watchdog);
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    reset::reset()
+}
