@@ -7,7 +7,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::commands::{key_new, key_show, publish, request_roll_back, request_show, serve};
+use crate::commands::{
+    key_new, key_show, publish, request_roll_back, request_show, serve, store_affected,
+};
 use crate::error::Error;
 use crate::output::Output;
 use crate::{doctor, factory, image};
@@ -37,6 +39,9 @@ enum Command {
     /// Make and show signed requests to units.
     #[command(subcommand)]
     Request(Request),
+    /// Ask a store of images.
+    #[command(subcommand)]
+    Store(Store),
     Publish(publish::Arguments),
     Serve(serve::Arguments),
     Doctor(doctor::Arguments),
@@ -52,6 +57,11 @@ enum Key {
 enum Request {
     RollBack(request_roll_back::Arguments),
     Show(request_show::Arguments),
+}
+
+#[derive(Subcommand)]
+enum Store {
+    Affected(store_affected::Arguments),
 }
 
 /// Runs the command of this process's arguments.
@@ -82,6 +92,7 @@ fn run(command: &Command, output: &Output) -> Result<(), Error> {
         Command::Factory(command) => factory::run(command, output),
         Command::Request(Request::RollBack(arguments)) => request_roll_back::run(arguments, output),
         Command::Request(Request::Show(arguments)) => request_show::run(arguments, output),
+        Command::Store(Store::Affected(arguments)) => store_affected::run(arguments, output),
         Command::Publish(arguments) => publish::run(arguments, output),
         Command::Serve(arguments) => serve::run(arguments, output),
         Command::Doctor(arguments) => doctor::run(arguments, output),

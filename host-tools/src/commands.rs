@@ -6,3 +6,4 @@ pub mod publish;
 pub mod request_roll_back;
 pub mod request_show;
 pub mod serve;
+pub mod store_affected;

@@ -2,8 +2,8 @@
 
 use schemars::Schema;
 
-use crate::commands::key_show;
-use crate::image::summary;
+use crate::commands::{key_show, publish, store_affected};
+use crate::image::{inspect, summary};
 use crate::output::{Failure, Report, schema};
 
 /// The format's name and the schema of each report, from the list of their types.
@@ -19,7 +19,10 @@ macro_rules! schemas {
 
 schemas! {
     Failure,
+    inspect::Inspected,
     key_show::Shown,
+    publish::Published,
+    store_affected::Affected,
     summary::Summary,
 }
 

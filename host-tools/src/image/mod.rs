@@ -16,7 +16,7 @@
 //! | [`advice`] | what to do about a refusal |
 //! | [`cost`], [`summary`] | what an image costs at boot, and what is said of a new one |
 //! | [`sbom`], [`provenance`] | what an image consists of, and how it was built |
-//! | [`cyclonedx`], [`records`] | the format of the one, and both as files beside an image |
+//! | [`cyclonedx`], [`records`], [`recorded`] | the format of the one, and both as files beside an image and in a report |
 //! | [`sign`], [`inspect`], [`verify`] | the other commands |
 
 pub mod advice;
@@ -33,6 +33,7 @@ pub mod package;
 pub mod pair;
 pub mod project;
 pub mod provenance;
+pub mod recorded;
 pub mod records;
 pub mod remap;
 pub mod sbom;
