@@ -20,7 +20,7 @@
 //! | [`symbols`] | the symbols of two programs, compared |
 //! | [`cost`], [`summary`] | what an image costs at boot, and what is said of a new one |
 //! | [`sbom`], [`provenance`] | what an image consists of, and how it was built |
-//! | [`cyclonedx`], [`records`] | the format of the one, and both as files beside an image |
+//! | [`cyclonedx`], [`records`], [`recorded`] | the format of the one, and both as files beside an image and in a report |
 //! | [`described`], [`signed`] | all that a manifest says, and who signed it, for reports |
 //! | [`detached`] | a signature that travels alone |
 //! | [`sign`], [`mod@manifest`], [`attach`] | `image sign`; the same by way of another machine |
@@ -48,6 +48,7 @@ pub mod pieces;
 pub mod program;
 pub mod project;
 pub mod provenance;
+pub mod recorded;
 pub mod records;
 pub mod remap;
 pub mod sbom;
