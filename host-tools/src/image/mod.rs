@@ -10,6 +10,7 @@
 //! | [`assemble`] | payload and fix-ups into pages and a file |
 //! | [`mod@file`] | a whole image file, taken apart and checked against itself |
 //! | [`mod@judge`] | all that a device checks, by the device's own functions |
+//! | `concern`, `rules` | what is compared one by one, and by which rule of the design |
 //! | [`taker`] | the device that an image is judged for |
 //! | [`mod@check`] | the same, up to the first check that fails |
 //! | [`signers`] | who signed an image, and whether that is enough |
@@ -20,6 +21,7 @@
 pub mod assemble;
 pub mod build;
 pub mod check;
+mod concern;
 pub mod cost;
 pub mod diff;
 pub mod elf;
@@ -29,6 +31,7 @@ pub mod judge;
 pub mod make;
 pub mod package;
 pub mod pair;
+mod rules;
 pub mod sign;
 pub mod signers;
 pub mod summary;
