@@ -14,6 +14,7 @@
 //! | [`assemble`] | payload and fix-ups into pages and a file |
 //! | [`mod@file`] | a whole image file, taken apart and checked against itself |
 //! | [`mod@judge`] | all that a device checks, by the device's own functions |
+//! | `concern`, `rules` | what is compared one by one, and by which rule of the design |
 //! | [`taker`] | the device that an image is judged for |
 //! | [`mod@check`] | the same, up to the first check that fails |
 //! | [`signers`] | who signed an image, and whether that is enough |
@@ -59,6 +60,8 @@ pub mod summary;
 pub mod symbols;
 pub mod taker;
 pub mod verify;
+mod concern;
+mod rules;
 
 use clap::Subcommand;
 
