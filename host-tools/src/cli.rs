@@ -10,7 +10,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use crate::commands::{key_new, key_show, publish, request_roll_back, request_show, serve};
 use crate::error::Error;
 use crate::output::Output;
-use crate::{doctor, factory, image};
+use crate::{doctor, factory, image, new, run};
 
 /// Keys, images, factory files, serving and diagnosis for devices that run Bistable.
 #[derive(Parser)]
@@ -37,6 +37,8 @@ enum Command {
     /// Make and show signed requests to units.
     #[command(subcommand)]
     Request(Request),
+    New(new::Arguments),
+    Run(run::Arguments),
     Publish(publish::Arguments),
     Serve(serve::Arguments),
     Doctor(doctor::Arguments),
@@ -59,7 +61,7 @@ enum Request {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let output = Output::new(cli.json);
-    match run(&cli.command, &output) {
+    match execute(&cli.command, &output) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output.fail(&error);
@@ -74,7 +76,7 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
-fn run(command: &Command, output: &Output) -> Result<(), Error> {
+fn execute(command: &Command, output: &Output) -> Result<(), Error> {
     match command {
         Command::Key(Key::New(arguments)) => key_new::run(arguments, output),
         Command::Key(Key::Show(arguments)) => key_show::run(arguments, output),
@@ -82,6 +84,8 @@ fn run(command: &Command, output: &Output) -> Result<(), Error> {
         Command::Factory(command) => factory::run(command, output),
         Command::Request(Request::RollBack(arguments)) => request_roll_back::run(arguments, output),
         Command::Request(Request::Show(arguments)) => request_show::run(arguments, output),
+        Command::New(arguments) => new::run(arguments, output),
+        Command::Run(arguments) => run::run(arguments, output),
         Command::Publish(arguments) => publish::run(arguments, output),
         Command::Serve(arguments) => serve::run(arguments, output),
         Command::Doctor(arguments) => doctor::run(arguments, output),

@@ -14,6 +14,8 @@
 //! | [`request`] | what a request asks, who signed it, and whether a unit would obey |
 //! | [`doctor`] | `doctor`: what would boot from a flash file, and why |
 //! | [`memory_flash`] | a flash in memory that refuses what flash refuses |
+//! | [`new`] | `new`: an application to begin with |
+//! | [`run`] | `run`: an application on an emulated board, and its log |
 //! | [`store`], [`serve`], [`reports`] | images and reports of a fleet, in a directory and over HTTP |
 //! | [`files`] | several files that are written together or not at all |
 #![forbid(unsafe_code)]
@@ -28,9 +30,11 @@ pub mod files;
 pub mod image;
 pub mod keys;
 pub mod memory_flash;
+pub mod new;
 pub mod output;
 pub mod reports;
 pub mod request;
+pub mod run;
 pub mod schemas;
 pub mod serve;
 pub mod store;

@@ -70,10 +70,13 @@ impl Output {
     /// # Errors
     /// Standard output cannot be written, for another reason than that nobody reads it any more.
     pub fn say<R: Report>(&self, report: &R) -> Result<(), Error> {
-        let text = match self.json {
+        self.write(&match self.json {
             true => json(report),
             false => report.to_string(),
-        };
+        })
+    }
+
+    fn write(&self, text: &str) -> Result<(), Error> {
         self.said.set(true);
         let mut out = anstream::stdout().lock();
         let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
@@ -85,6 +88,17 @@ impl Output {
             }),
             _ => Ok(()),
         }
+    }
+
+    /// Says one of many things, as it happens: with `--json` each is a document on a line of its own.
+    ///
+    /// # Errors
+    /// As [`say`](Self::say).
+    pub fn say_line<R: Report>(&self, report: &R) -> Result<(), Error> {
+        self.write(&match self.json {
+            true => json_line(report),
+            false => report.to_string(),
+        })
     }
 
     /// Says why the command failed: one line on standard error, and with `--json` a document too, if
@@ -178,6 +192,18 @@ pub fn json<R: Report>(report: &R) -> String {
     };
     // Nothing in a report can fail to be written: no map with odd keys, no number that JSON lacks.
     let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// The whole JSON document of a report, on one line.
+#[must_use]
+pub fn json_line<R: Report>(report: &R) -> String {
+    let document = Document {
+        format: R::FORMAT,
+        report,
+    };
+    let mut text = serde_json::to_string(&document).unwrap_or_default();
     text.push('\n');
     text
 }

@@ -3,7 +3,9 @@
 use schemars::Schema;
 
 use crate::commands::key_show;
+use crate::new::New;
 use crate::output::{Failure, Report, schema};
+use crate::run::RunLine;
 
 /// The format's name and the schema of each report, from the list of their types.
 macro_rules! schemas {
@@ -18,6 +20,8 @@ macro_rules! schemas {
 
 schemas! {
     Failure,
+    New,
+    RunLine,
     key_show::Shown,
 }
 

@@ -257,7 +257,7 @@ pub(crate) fn check_known(path: &Path, key: &SigningKey, facts: &Facts) -> Resul
 }
 
 /// `v1.img` and `a`: `v1.img.a.elf`.
-fn kept_beside(image: &Path, slot: &str) -> PathBuf {
+pub(crate) fn kept_beside(image: &Path, slot: &str) -> PathBuf {
     let mut name = OsString::from(image);
     name.push(format!(".{slot}.elf"));
     name.into()

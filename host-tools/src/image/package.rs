@@ -43,22 +43,37 @@ impl Package {
     /// There is no toolchain, cargo fails (what it says is on standard error), or it is not clear
     /// which program is meant.
     pub fn build(&self) -> Result<[Program; 2], Error> {
-        let toolchain = Toolchain::for_target(&self.target).map_err(|error| {
+        let toolchain = self.toolchain()?;
+        Ok([
+            self.build_with(&toolchain, Some(Slot::A))?,
+            self.build_with(&toolchain, Some(Slot::B))?,
+        ])
+    }
+
+    /// Builds it once: for a slot, or where it always lies, as a bootloader does.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn build_once(&self, slot: Option<Slot>) -> Result<Program, Error> {
+        self.build_with(&self.toolchain()?, slot)
+    }
+
+    fn toolchain(&self) -> Result<Toolchain, Error> {
+        Toolchain::for_target(&self.target).map_err(|error| {
             Error::argument(
                 format!("--target {}", self.target),
                 format!("no way to build for it ({error})"),
                 "an installed toolchain",
                 "or give two finished links with --elf-a and --elf-b",
             )
-        })?;
-        Ok([
-            self.build_for(&toolchain, Slot::A)?,
-            self.build_for(&toolchain, Slot::B)?,
-        ])
+        })
     }
 
-    fn build_for(&self, toolchain: &Toolchain, slot: Slot) -> Result<Program, Error> {
-        eprintln!("building {} for slot {slot:?}", self.name);
+    fn build_with(&self, toolchain: &Toolchain, slot: Option<Slot>) -> Result<Program, Error> {
+        match slot {
+            Some(slot) => eprintln!("building {} for slot {slot:?}", self.name),
+            None => eprintln!("building {}", self.name),
+        }
         let mut command = self.command(toolchain, slot);
         let failed = |found: String| {
             Error::argument(
@@ -80,15 +95,17 @@ impl Package {
         Ok(Program { path, bytes })
     }
 
-    fn command(&self, toolchain: &Toolchain, slot: Slot) -> Command {
+    fn command(&self, toolchain: &Toolchain, slot: Option<Slot>) -> Command {
         let mut command = toolchain.command("build");
         command
             .args(["--package", &self.name])
             .args(["--profile", &self.profile])
             .arg("--message-format=json-render-diagnostics")
-            .env(SLOT_VARIABLE, format!("{slot:?}"))
             .stdin(Stdio::null())
             .stderr(Stdio::inherit());
+        if let Some(slot) = slot {
+            command.env(SLOT_VARIABLE, format!("{slot:?}"));
+        }
         if let Some(bin) = &self.bin {
             command.args(["--bin", bin]);
         }
