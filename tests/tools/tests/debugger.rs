@@ -96,10 +96,12 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
-        // SIGTERM, so that it ends its emulator, too.
-        let pid = self.process.id().to_string();
-        let _ = Command::new("kill").arg(pid).status();
-        let _ = self.process.wait();
+        if let Ok(None) = self.process.try_wait() {
+            // SIGTERM, so that it ends its emulator, too.
+            let pid = self.process.id().to_string();
+            let _ = Command::new("kill").arg(pid).status();
+            let _ = self.process.wait();
+        }
     }
 }
 
@@ -117,9 +119,9 @@ fn the_recipe_stops_at_main_in_slot_b_goes_on_and_lets_go() {
     let mut run = Run::start(&app, &["--slot", "B", "--debug", "--debug-port", &port]);
     let announced = run.expect("waiting for a debugger");
     assert!(announced.contains("slot B will run"), "{announced}");
-    // The very line that people are told to type.
+    // The very line that people are told to type. With the program of the other slot it would never stop.
     let line = run.expect(GDB);
-    let line = line.replace(GDB, &format!("{GDB} -batch"));
+    let line = line.replace(GDB, &format!("timeout 60 {GDB} -batch"));
     let said = succeeds(in_application(&app, "bash").args(["-c", &line]));
     let stopped = said.lines().find(|line| line.starts_with("Breakpoint 1, "));
     assert!(stopped.is_some_and(|line| line.contains("main")), "{said}");
@@ -136,7 +138,11 @@ fn the_recipe_stops_at_main_in_slot_b_goes_on_and_lets_go() {
     let second = ["run", "--keep", "--debug", "--debug-port", &port];
     let said = refused(in_application(&app, bistable()).args(second));
     assert!(said.contains("--debug-port"), "{said}");
-    drop(run);
+    // Who is asked to end takes the emulator along.
+    let pid = run.process.id().to_string();
+    succeeds(Command::new("kill").arg(pid));
+    assert!(run.process.wait().unwrap().success());
+    TcpListener::bind(format!("127.0.0.1:{port}")).unwrap();
 
     the_editor_starts_what_run_offers(&app);
     succeeds(in_application(&app, "cargo").args(["clippy", "--quiet", "--", "-D", "warnings"]));
