@@ -13,7 +13,7 @@ use crate::commands::{
 };
 use crate::error::Error;
 use crate::output::Output;
-use crate::{doctor, factory, image};
+use crate::{doctor, factory, image, new, run};
 
 /// Keys, images, factory files, serving and diagnosis for devices that run Bistable.
 #[derive(Parser)]
@@ -43,6 +43,8 @@ enum Command {
     /// Ask a store of images.
     #[command(subcommand)]
     Store(Store),
+    New(new::Arguments),
+    Run(run::Arguments),
     Publish(publish::Arguments),
     Serve(serve::Arguments),
     Doctor(doctor::Arguments),
@@ -78,7 +80,7 @@ enum Store {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let output = Output::new(cli.json);
-    match run(&cli.command, &output) {
+    match execute(&cli.command, &output) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output.fail(&error);
@@ -93,7 +95,7 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
-fn run(command: &Command, output: &Output) -> Result<(), Error> {
+fn execute(command: &Command, output: &Output) -> Result<(), Error> {
     match command {
         Command::Key(Key::Export(arguments)) => key_export::run(arguments, output),
         Command::Key(Key::New(arguments)) => key_new::run(arguments, output),
@@ -106,6 +108,8 @@ fn run(command: &Command, output: &Output) -> Result<(), Error> {
         Command::Request(Request::RollBack(arguments)) => request_roll_back::run(arguments, output),
         Command::Request(Request::Show(arguments)) => request_show::run(arguments, output),
         Command::Store(Store::Affected(arguments)) => store_affected::run(arguments, output),
+        Command::New(arguments) => new::run(arguments, output),
+        Command::Run(arguments) => run::run(arguments, output),
         Command::Publish(arguments) => publish::run(arguments, output),
         Command::Serve(arguments) => serve::run(arguments, output),
         Command::Doctor(arguments) => doctor::run(arguments, output),

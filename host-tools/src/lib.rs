@@ -16,6 +16,8 @@
 //! | [`doctor`] | `doctor`: what would boot from a flash file, and why |
 //! | [`refusals`] | what the numbers `B0xx` mean, and how to mend it |
 //! | [`memory_flash`] | a flash in memory that refuses what flash refuses |
+//! | [`new`] | `new`: an application to begin with |
+//! | [`run`] | `run`: an application on an emulated board, and its log |
 //! | [`store`], [`serve`], [`reports`] | images and reports of a fleet, in a directory and over HTTP |
 //! | [`files`] | several files that are written together or not at all |
 #![forbid(unsafe_code)]
@@ -31,10 +33,12 @@ pub mod files;
 pub mod image;
 pub mod keys;
 pub mod memory_flash;
+pub mod new;
 pub mod output;
 pub mod refusals;
 pub mod reports;
 pub mod request;
+pub mod run;
 pub mod schemas;
 pub mod serve;
 pub mod store;

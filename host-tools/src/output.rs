@@ -86,6 +86,18 @@ impl Output {
         write(text)
     }
 
+    /// Says one of many things, as it happens: with `--json` each is a document on a line of its own.
+    ///
+    /// # Errors
+    /// As [`say`](Self::say).
+    pub fn say_line<R: Report>(&self, report: &R) -> Result<(), Error> {
+        self.said.set(true);
+        match self.json {
+            true => write(&json_line(report)),
+            false => write(&report.to_string()),
+        }
+    }
+
     /// Says why the command failed: one line on standard error, and with `--json` a document too, if
     /// there is none yet.
     pub fn fail(&self, error: &Error) {
@@ -191,6 +203,18 @@ pub fn json<R: Report>(report: &R) -> String {
     };
     // Nothing in a report can fail to be written: no map with odd keys, no number that JSON lacks.
     let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// The whole JSON document of a report, on one line.
+#[must_use]
+pub fn json_line<R: Report>(report: &R) -> String {
+    let document = Document {
+        format: R::FORMAT,
+        report,
+    };
+    let mut text = serde_json::to_string(&document).unwrap_or_default();
     text.push('\n');
     text
 }

@@ -36,8 +36,10 @@ schemas! {
     crate::image::sign::Signed,
     crate::image::summary::Summary,
     crate::image::verify::Verification,
+    crate::new::New,
     crate::output::Failure,
     crate::request::Described,
+    crate::run::RunLine,
 }
 
 /// The name of the file that documents `format`: `key-show/1` is in `key-show.json`.

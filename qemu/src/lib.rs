@@ -18,5 +18,6 @@ pub use emulated_flash::{
 };
 pub use error::{Error, NotSeen};
 pub use flash_file::FlashFile;
+pub use log_frames::Finder;
 pub use log_line::{Level, LogLine, Source};
 pub use machine::{Config, Machine, Program};

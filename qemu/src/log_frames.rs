@@ -7,6 +7,7 @@
 //! it is counted and costs nothing else, for the program that starts next begins with a zero.
 
 use std::collections::HashMap;
+use std::fmt::{self, Debug, Formatter};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -15,8 +16,8 @@ use defmt_decoder::Table;
 
 use crate::{Error, Level, Source};
 
-/// What a program begins its log with: then the UART, a space, and its name
-/// (`mps2_an385::log::ANNOUNCEMENT`).
+/// What a program begins its log with: then the UART, a space, and its name, to which an image adds which
+/// it is and where it runs (`mps2_an385::log::ANNOUNCEMENT`).
 const ANNOUNCEMENT: &[u8] = b"defmt table: ";
 
 /// What a program begins its log with that sends lines of text. The same follows.
@@ -25,11 +26,40 @@ const TEXT_ANNOUNCEMENT: &[u8] = b"text log: ";
 /// Longer frames are no frames. The longest log line is well below.
 const LONGEST_FRAME: usize = 64 * 1024;
 
+/// Finds the ELF file of a program that announced itself, by the whole announcement, such as
+/// `application d87fbe18 A`; it is asked at each announcement that no table was given for.
+#[derive(Clone)]
+pub struct Finder(Arc<Find>);
+
+type Find = dyn Fn(&str) -> Option<Vec<u8>> + Send + Sync;
+
+impl Finder {
+    /// One that asks `find` for the bytes of the file.
+    pub fn new(find: impl Fn(&str) -> Option<Vec<u8>> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(find))
+    }
+}
+
+impl Debug for Finder {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("Finder")
+    }
+}
+
 /// The tables of the programs that a board may run, by the names with which they announce themselves.
 #[derive(Debug, Default)]
-pub(crate) struct Tables(HashMap<Arc<str>, Table>);
+pub(crate) struct Tables {
+    given: HashMap<String, Arc<Table>>,
+    finder: Option<Finder>,
+}
 
 impl Tables {
+    /// None yet, but `finder` may find some.
+    pub(crate) fn new(finder: Option<Finder>) -> Self {
+        let given = HashMap::new();
+        Self { given, finder }
+    }
+
     /// Adds the table of the program `name` from its ELF file `elf`, read from `path`.
     pub(crate) fn add(&mut self, name: &str, elf: &[u8], path: &Path) -> Result<(), Error> {
         let failed = |cause| Error::NoLogTable {
@@ -39,8 +69,21 @@ impl Tables {
         let table = Table::parse(elf)
             .map_err(|cause| failed(cause.to_string()))?
             .ok_or_else(|| failed("it does not log with defmt".into()))?;
-        self.0.insert(name.into(), table);
+        self.given.insert(name.into(), Arc::new(table));
         Ok(())
+    }
+
+    /// The table of what announced itself so: the one given for the whole announcement, or found for
+    /// it, or given for the name that it begins with.
+    fn of(&self, announced: &str) -> Option<Arc<Table>> {
+        let found = || {
+            let Finder(find) = self.finder.as_ref()?;
+            let elf = find(announced)?;
+            Table::parse(&elf).ok()?.map(Arc::new)
+        };
+        let name = announced.split(' ').next().unwrap_or_default();
+        let given = |name| self.given.get(name).cloned();
+        given(announced).or_else(found).or_else(|| given(name))
     }
 }
 
@@ -49,6 +92,8 @@ impl Tables {
 pub(crate) enum Found {
     /// A line that this program logged to this UART.
     Line(Source, Arc<str>, Level, String),
+    /// A program announced itself, whose lines follow.
+    Started(Source, Arc<str>),
     /// A program announced itself for which there is no table. Its lines will be garbled.
     UnknownProgram(Source, String),
     /// Something that is no frame of the program that announced itself last.
@@ -59,17 +104,17 @@ pub(crate) enum Found {
 #[derive(Debug)]
 pub(crate) struct Frames<'t> {
     tables: &'t Tables,
-    speaking: Option<Speaking<'t>>,
+    speaking: Option<Speaking>,
     frame: Vec<u8>,
 }
 
 /// The program that announced itself last.
 #[derive(Debug)]
-struct Speaking<'t> {
+struct Speaking {
     source: Source,
     name: Arc<str>,
     /// `None`: it speaks text.
-    table: Option<&'t Table>,
+    table: Option<Arc<Table>>,
 }
 
 impl<'t> Frames<'t> {
@@ -104,29 +149,29 @@ impl<'t> Frames<'t> {
             return None;
         }
         if let Some((source, name)) = announced(ANNOUNCEMENT, frame) {
-            let known = self.tables.0.get_key_value(&*name);
-            self.speaking = known.map(|(name, table)| Speaking {
+            let Some(table) = self.tables.of(&name) else {
+                self.speaking = None;
+                return Some(Found::UnknownProgram(source, name));
+            };
+            let name: Arc<str> = name.into();
+            self.speaking = Some(Speaking {
                 source,
                 name: name.clone(),
                 table: Some(table),
             });
-            return match known {
-                Some(_) => None,
-                None => Some(Found::UnknownProgram(source, name)),
-            };
+            return Some(Found::Started(source, name));
         }
         if let Some((source, name)) = announced(TEXT_ANNOUNCEMENT, frame) {
-            let name = name.into();
-            let table = None;
+            let name: Arc<str> = name.into();
             self.speaking = Some(Speaking {
                 source,
-                name,
-                table,
+                name: name.clone(),
+                table: None,
             });
-            return None;
+            return Some(Found::Started(source, name));
         }
         let line = self.speaking.as_ref().and_then(|by| {
-            let (level, text) = match by.table {
+            let (level, text) = match &by.table {
                 Some(table) => decode(table, frame)?,
                 None => (Level::Info, text(frame)?),
             };
@@ -223,9 +268,11 @@ mod tests {
         vec![0x01, argument, 0b0111_1010, 0x00]
     }
 
+    /// Everything but the announcements of known programs.
     fn all(tables: &Tables, bytes: &[u8]) -> Vec<Found> {
         let mut all = Vec::new();
         Frames::new(tables).push(bytes, |found| all.push(found));
+        all.retain(|found| !matches!(found, Found::Started(..)));
         all
     }
 
@@ -280,7 +327,10 @@ mod tests {
         }
         assert_eq!(
             found,
-            [said(Source::Bootloader, "one", Level::Info, "one says 7")]
+            [
+                Found::Started(Source::Bootloader, "one".into()),
+                said(Source::Bootloader, "one", Level::Info, "one says 7")
+            ]
         );
     }
 
@@ -311,6 +361,28 @@ mod tests {
             Found::Garbled,
         ];
         assert_eq!(all(&tables(), &bytes), expected);
+    }
+
+    #[test]
+    fn an_image_is_read_with_its_own_table_and_else_with_that_of_its_name() {
+        let two = elf("defmt_error", "two says {=u8}");
+        let finder = move |name: &str| (name == "one d87fbe18 B").then(|| two.clone());
+        let tables = Tables {
+            finder: Some(Finder::new(finder)),
+            ..tables()
+        };
+        let mut bytes = b"\0defmt table: 1 one d87fbe18 B\0".to_vec();
+        bytes.extend(line(7));
+        bytes.extend(b"\0defmt table: 1 one 00000000 A\0");
+        bytes.extend(line(8));
+        bytes.extend(b"\0defmt table: 1 three d87fbe18 B\0");
+        let (found, given) = ("one d87fbe18 B", "one 00000000 A");
+        let expected = [
+            said(Source::Application, found, Level::Error, "two says 7"),
+            said(Source::Application, given, Level::Info, "one says 8"),
+            Found::UnknownProgram(Source::Application, "three d87fbe18 B".into()),
+        ];
+        assert_eq!(all(&tables, &bytes), expected);
     }
 
     #[test]

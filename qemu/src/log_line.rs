@@ -41,6 +41,9 @@ pub struct LogLine {
     pub level: Level,
     /// What it says.
     pub text: String,
+    /// Whether this is no line of its own: the program has just announced itself. Only where
+    /// [`Config::announcements`](crate::Config::announcements) asks for it.
+    pub announces: bool,
 }
 
 impl LogLine {
@@ -55,16 +58,23 @@ impl LogLine {
     }
 }
 
+impl Level {
+    /// One word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trace => "trace",
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
 impl Display for LogLine {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let seconds = self.at.as_secs_f64();
-        let level = match self.level {
-            Level::Trace => "trace",
-            Level::Debug => "debug",
-            Level::Info => "info",
-            Level::Warn => "warn",
-            Level::Error => "error",
-        };
+        let level = self.level.as_str();
         let Self { program, text, .. } = self;
         write!(f, "{seconds:9.3}  {program:<12} {level:<5}  {text}")
     }

@@ -15,7 +15,7 @@ use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
 use std::{fs, mem};
 
-use crate::log_frames::{Found, Frames, Tables};
+use crate::log_frames::{Finder, Found, Frames, Tables};
 use crate::{Error, FlashFile, Level, LogLine, NotSeen, TriggerState};
 
 /// A program whose log can be read.
@@ -40,6 +40,13 @@ pub struct Config {
     pub emulator: PathBuf,
     /// Whether there is a network, in which the board reaches the host's 127.0.0.1 as 10.0.2.2.
     pub network: bool,
+    /// Finds the log tables of images that nobody knew of when the machine was started.
+    pub finder: Option<Finder>,
+    /// Whether each announcement of a program is a line, too ([`LogLine::announces`]).
+    pub announcements: bool,
+    /// The port of 127.0.0.1 at which a debugger (the GDB remote protocol) is waited for before the
+    /// first instruction; `None`: the board runs at once.
+    pub debugger: Option<u16>,
 }
 
 impl Config {
@@ -51,6 +58,9 @@ impl Config {
             programs: Vec::new(),
             emulator: "qemu-system-arm".into(),
             network: true,
+            finder: None,
+            announcements: false,
+            debugger: None,
         }
     }
 
@@ -64,7 +74,7 @@ impl Config {
     }
 
     fn tables(&self) -> Result<Tables, Error> {
-        let mut tables = Tables::default();
+        let mut tables = Tables::new(self.finder.clone());
         for Program { name, elf } in &self.programs {
             let bytes = fs::read(elf).map_err(|cause| Error::File {
                 action: "read",
@@ -87,6 +97,9 @@ impl Config {
         let uarts = "socket,id=uarts,mux=on,path=";
         command.arg("-chardev").arg(option(uarts, socket));
         command.args(["-serial", "chardev:uarts", "-serial", "chardev:uarts"]);
+        if let Some(port) = self.debugger {
+            command.args(["-S", "-gdb", &format!("tcp:127.0.0.1:{port}")]);
+        }
         command.stdin(Stdio::null());
         command.stdout(Stdio::null());
         command.stderr(Stdio::piped());
@@ -172,6 +185,7 @@ impl Machine {
             started,
             tables,
             garbled: machine.garbled.clone(),
+            announcements: config.announcements,
             lines: sender,
         };
         machine.readers.push(spawn(move || reader.run(stream)));
@@ -278,7 +292,8 @@ impl Machine {
         }
     }
 
-    fn said(&self) -> String {
+    /// What the emulator wrote to its standard error.
+    pub fn said(&self) -> String {
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         said.clone()
     }
@@ -347,6 +362,7 @@ struct Reader {
     started: Instant,
     tables: Tables,
     garbled: Arc<AtomicU64>,
+    announcements: bool,
     lines: Sender<LogLine>,
 }
 
@@ -360,8 +376,13 @@ impl Reader {
     }
 
     fn hand_over(&self, found: Found) {
+        let announces = matches!(found, Found::Started(..));
         let (source, program, level, text) = match found {
             Found::Line(source, program, level, text) => (source, program, level, text),
+            Found::Started(source, name) if self.announcements => {
+                (source, name, Level::Info, "starts".into())
+            }
+            Found::Started(..) => return,
             Found::UnknownProgram(source, name) => {
                 let text = format!("(no log table was given for \"{name}\")");
                 (source, name.into(), Level::Warn, text)
@@ -378,6 +399,7 @@ impl Reader {
             program,
             level,
             text,
+            announces,
         });
     }
 }

@@ -89,11 +89,26 @@ fn run_build(arguments: &Arguments, output: &Output) -> Result<(), Error> {
     output.say(&Map::new(&arguments.out, &flash, &facts, &image, &identity))
 }
 
-/// The flash of a new device that starts with `image`, which passed [`check`].
+/// The flash of a new device that starts with `image`, which passed [`check`], from slot A.
 ///
 /// # Errors
 /// The layout has no place for the identity, or the bootloader would not boot the result.
 pub fn build(
+    facts: &Facts,
+    layout: &Path,
+    image: &ImageFile,
+    identity: &Identity,
+    bootloader: Version,
+) -> Result<Vec<u8>, Error> {
+    build_in(Slot::A, facts, layout, image, identity, bootloader)
+}
+
+/// The same, from `slot`: for a bench, where the other link is to be tried.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_in(
+    slot: Slot,
     facts: &Facts,
     layout: &Path,
     image: &ImageFile,
@@ -106,15 +121,15 @@ pub fn build(
         Error::unexpected(
             layout,
             found,
-            "a flash from which slot A boots",
+            format!("a flash from which slot {slot:?} boots"),
             "check the image with `bistable image verify`",
         )
     };
     image
-        .install(&mut bytes, &facts.product.layout, Slot::A)
-        .ok_or_else(|| impossible("no room for the image in slot A".into()))?;
+        .install(&mut bytes, &facts.product.layout, slot)
+        .ok_or_else(|| impossible(format!("no room for the image in slot {slot:?}")))?;
     place_identity(&mut bytes, facts, layout, identity)?;
-    let snapshot = snapshot(image, facts)
+    let snapshot = snapshot(image, facts, slot)
         .map_err(|refusal| impossible(format!("an image refused as {refusal}")))?;
     let format = Format {
         bytes: &mut bytes,
@@ -142,14 +157,18 @@ pub fn build(
     let boots = examination
         .boots
         .map(|boots| (boots.slot, boots.role, boots.after));
-    if examination.journal != whole || boots != Some((Slot::A, Role::Active, snapshot)) {
+    if examination.journal != whole || boots != Some((slot, Role::Active, snapshot)) {
         return Err(impossible(format!("a flash that boots {boots:?}")));
     }
     Ok(bytes)
 }
 
 /// The state of a device that has just been made: its image counts as confirmed.
-fn snapshot(image: &ImageFile, facts: &Facts) -> Result<Snapshot, bistable_core::refusal::Refusal> {
+fn snapshot(
+    image: &ImageFile,
+    facts: &Facts,
+    slot: Slot,
+) -> Result<Snapshot, bistable_core::refusal::Refusal> {
     let header = Header::new_checked(image.header())?;
     let authentic = authenticate_for_install(header, &facts.key_ring(), Revoked::default())?;
     let manifest = authentic.manifest();
@@ -166,7 +185,7 @@ fn snapshot(image: &ImageFile, facts: &Facts) -> Result<Snapshot, bistable_core:
     Ok(Snapshot {
         schema: manifest.schemas().1,
         revoked: authentic.revokes(),
-        ..Snapshot::with_confirmed(Slot::A, confirmed, floor)
+        ..Snapshot::with_confirmed(slot, confirmed, floor)
     })
 }
 
@@ -188,7 +207,11 @@ impl WithWriteSize for Format<'_> {
     }
 }
 
-fn serial(text: &str) -> Result<Serial, Error> {
+/// The serial number that `text` is.
+///
+/// # Errors
+/// It is empty or too long.
+pub fn serial(text: &str) -> Result<Serial, Error> {
     let serial = Serial::try_from(text)
         .ok()
         .filter(|serial| !serial.is_empty());

@@ -61,36 +61,22 @@ pub enum Use {
 }
 
 impl Package {
-    /// Builds it for A, then for B, into the same directory.
+    /// Builds it for A, then for B, into the same directory, so that others who build it get the same bytes;
+    /// and says what the programs were made of.
     ///
     /// # Errors
     /// There is no toolchain, cargo fails (what it says is on standard error), or it is not clear
     /// which program is meant.
-    pub fn build(&self) -> Result<[Program; 2], Error> {
-        self.build_recorded().map(|recorded| recorded.programs)
-    }
-
-    /// The same, and what the programs were made of.
-    ///
-    /// # Errors
-    /// As [`Self::build`].
     pub fn build_recorded(&self) -> Result<Recorded, Error> {
-        let toolchain = Toolchain::for_target(&self.target).map_err(|error| {
-            Error::argument(
-                format!("--target {}", self.target),
-                format!("no way to build for it ({error})"),
-                "an installed toolchain",
-                "or give two finished links with --program-a and --program-b",
-            )
-        })?;
+        let toolchain = self.toolchain()?;
         let manifest = self.manifest.as_deref();
         let project = Project::of(&toolchain, &self.name, manifest, &self.features)?;
         let configuration = remap::configuration(&project, &toolchain);
         let build = |slot| {
-            let mut command = self.command(&toolchain, slot);
+            let mut command = self.command(&toolchain, Some(slot));
             command.args(["--config", &configuration]);
             called_in(&mut command, project.directory());
-            self.build_for(command, slot)
+            self.build_with(command, Some(slot))
         };
         let (a, messages) = build(Slot::A)?;
         let (b, _) = build(Slot::B)?;
@@ -101,8 +87,39 @@ impl Package {
         })
     }
 
-    fn build_for(&self, mut command: Command, slot: Slot) -> Result<(Program, String), Error> {
-        eprintln!("building {} for slot {slot:?}", self.name);
+    /// Builds it once, as `cargo build` does: for a slot, or where it always lies, as a bootloader does.
+    ///
+    /// # Errors
+    /// As [`build_recorded`](Self::build_recorded).
+    pub fn build_once(&self, slot: Option<Slot>) -> Result<Program, Error> {
+        let mut command = self.command(&self.toolchain()?, slot);
+        command.stdin(Stdio::null());
+        if let Some(manifest) = &self.manifest {
+            command.arg("--manifest-path").arg(manifest);
+        }
+        self.build_with(command, slot).map(|(program, _)| program)
+    }
+
+    fn toolchain(&self) -> Result<Toolchain, Error> {
+        Toolchain::for_target(&self.target).map_err(|error| {
+            Error::argument(
+                format!("--target {}", self.target),
+                format!("no way to build for it ({error})"),
+                "an installed toolchain",
+                "or give two finished links with --program-a and --program-b",
+            )
+        })
+    }
+
+    fn build_with(
+        &self,
+        mut command: Command,
+        slot: Option<Slot>,
+    ) -> Result<(Program, String), Error> {
+        match slot {
+            Some(slot) => eprintln!("building {} for slot {slot:?}", self.name),
+            None => eprintln!("building {}", self.name),
+        }
         let failed = |found: String| {
             Error::argument(
                 format!("package `{}`", self.name),
@@ -123,14 +140,16 @@ impl Package {
         Ok((Program { path, bytes }, messages.into_owned()))
     }
 
-    fn command(&self, toolchain: &Toolchain, slot: Slot) -> Command {
+    fn command(&self, toolchain: &Toolchain, slot: Option<Slot>) -> Command {
         let mut command = toolchain.command("build");
         command
             .args(["--package", &self.name])
             .args(["--profile", &self.profile])
             .arg("--message-format=json-render-diagnostics")
-            .env(SLOT_VARIABLE, format!("{slot:?}"))
             .stderr(Stdio::inherit());
+        if let Some(slot) = slot {
+            command.env(SLOT_VARIABLE, format!("{slot:?}"));
+        }
         if let Some(bin) = &self.bin {
             command.args(["--bin", bin]);
         }

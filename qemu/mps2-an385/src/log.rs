@@ -12,11 +12,16 @@
 //! └ ends a frame that a reset tore
 //! ```
 //!
+//! An image also says which it is and where it runs, as in "defmt table: 1 application d87fbe18 A", for
+//! an update brings another table ([`start_image`]).
+//!
 //! (A frame that began with the bytes of the announcement would speak of entry 0x6564 of its table.)
 
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
+use bistable_core::handover::Handover;
+use bistable_core::layout::Slot;
 use cortex_m::interrupt;
 use cortex_m::register::primask;
 use defmt::Encoder;
@@ -29,6 +34,26 @@ pub const ANNOUNCEMENT: &[u8] = b"defmt table: ";
 /// Sends the log to `uart` from now on and announces the program as `name`, in which there is no zero
 /// byte. Lines logged before are dropped.
 pub fn start(uart: Uart, name: &str) {
+    announce(uart, &[name.as_bytes()]);
+}
+
+/// The same for an image: behind its name it says the first 8 digits of its digest and its slot, as the
+/// handover has them, so that the reader finds the table of this very image.
+pub fn start_image(uart: Uart, name: &str) {
+    let Some(handover) = Handover::decode(&crate::handover::load()) else {
+        return start(uart, name);
+    };
+    let [a, b, c, d, ..] = handover.digest.0;
+    let [a, b, c, d] = [a, b, c, d].map(digits);
+    let slot: &[u8] = match handover.running {
+        Some(Slot::A) => b" A",
+        Some(Slot::B) => b" B",
+        None => b"",
+    };
+    announce(uart, &[name.as_bytes(), b" ", &a, &b, &c, &d, slot]);
+}
+
+fn announce(uart: Uart, words: &[&[u8]]) {
     let (destination, number) = match uart {
         Uart::Zero => (TO_ZERO, b"0 "),
         Uart::One => (TO_ONE, b"1 "),
@@ -37,9 +62,19 @@ pub fn start(uart: Uart, name: &str) {
     uart.send(&[0]);
     uart.send(ANNOUNCEMENT);
     uart.send(number);
-    uart.send(name.as_bytes());
+    for word in words {
+        uart.send(word);
+    }
     uart.send(&[0]);
     DESTINATION.store(destination, Ordering::Relaxed);
+}
+
+/// Two hexadecimal digits.
+fn digits(byte: u8) -> [u8; 2] {
+    [byte >> 4, byte & 0xF].map(|digit| match digit {
+        0..=9 => b'0'.wrapping_add(digit),
+        _ => b'a'.wrapping_add(digit.wrapping_sub(10)),
+    })
 }
 
 /// Gives up the line that is being logged, so that a panic can be. Whoever was logging it never goes on.

@@ -5,22 +5,17 @@
 
 use core::hint::black_box;
 
+/// Bytes to patch, and the text that they stand behind.
 #[repr(C)]
-struct Marked<const N: usize, const LEN: usize> {
-    marker: [u8; N],
-    patched: [u8; LEN],
+pub(crate) struct Marked<const N: usize, const LEN: usize> {
+    pub(crate) marker: [u8; N],
+    pub(crate) patched: [u8; LEN],
 }
 
 #[used]
 static BEHAVIOUR: Marked<15, 1> = Marked {
     marker: *b"demo behaviour:",
     patched: [b'h'],
-};
-
-#[used]
-static SUPPLY: Marked<16, 2> = Marked {
-    marker: *b"demo supply, mV:",
-    patched: 3300_u16.to_le_bytes(),
 };
 
 /// What the application does.
@@ -61,10 +56,4 @@ pub(crate) fn behaviour() -> Behaviour {
         b'l' => Behaviour::CrashesLater,
         _ => Behaviour::Healthy,
     }
-}
-
-/// The supply voltage that was patched in, in millivolts. It is not measured: the emulator has no converter, and a
-/// board that has one asks it instead.
-pub(crate) fn supply_millivolts() -> u16 {
-    u16::from_le_bytes(black_box(&SUPPLY).patched)
 }

@@ -6,8 +6,10 @@
 mod behaviour;
 mod health;
 mod platform;
+mod said;
 mod self_test;
 mod server;
+mod supply;
 mod unit;
 
 use bistable_core::digest::Digest;
@@ -25,8 +27,9 @@ use mps2_an385::uart::Uart;
 use mps2_an385::{clock, handover, leftover, log, reset, stack, watchdog};
 
 use crate::behaviour::{Behaviour, behaviour};
-use crate::health::{POLICY, Said};
+use crate::health::POLICY;
 use crate::platform::Mps2;
+use crate::said::{Said, Words};
 use crate::server::Server;
 use crate::unit::Unit;
 
@@ -117,7 +120,7 @@ fn introduce(updater: &DemoUpdater, unit: &Unit) {
         warn!("the bootloader refused slot {}: {}", slot, refusal);
     }
     if let Some(rejection) = device.last_rejection {
-        let reason = health::Words(rejection.reason);
+        let reason = Words(rejection.reason);
         info!("last verdict: {} rejected: {}", rejection.digest, reason);
     }
     if let Some(program_counter) = device.last_words {
@@ -243,7 +246,7 @@ fn judge(updater: &mut DemoUpdater, said: &mut Said) {
         Ok(Verdict::Pending) => {}
         Ok(Verdict::Healthy) => info!("this image stays"),
         Ok(Verdict::Unhealthy(reason)) => {
-            warn!("this image goes: {}", health::Words(reason.code()));
+            warn!("this image goes: {}", Words(reason.code()));
             updater.reset()
         }
         Err(refusal) => error!("the verdict could not be recorded: {}", refusal),
@@ -275,7 +278,7 @@ fn install(
         Err(DownloadError::Refused { refusal, offset }) => {
             warn!("refused {} at byte {=u32}: {}", digest, offset, refusal);
             if let Some(rejection) = updater.rejection(digest) {
-                let reason = health::Words(rejection.reason);
+                let reason = Words(rejection.reason);
                 warn!("it was rejected before: {}", reason);
             }
             Some(digest)

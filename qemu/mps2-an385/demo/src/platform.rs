@@ -8,7 +8,7 @@ use mps2_an385::fuses::FloorFuses;
 use mps2_an385::watchdog::Watchdog;
 use mps2_an385::{clock, flash, handover, reset, stack};
 
-use crate::behaviour;
+use crate::supply;
 
 /// The board's flash, twice: the driver keeps everything it knows in the flash itself.
 pub(crate) struct Mps2 {
@@ -63,7 +63,7 @@ impl Platform for Mps2 {
     }
 
     fn supply_millivolts(&mut self) -> Option<u16> {
-        Some(behaviour::supply_millivolts())
+        Some(supply::millivolts())
     }
 
     fn free_stack(&mut self) -> Option<u32> {
