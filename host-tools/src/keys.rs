@@ -3,7 +3,7 @@
 //! | file | idea |
 //! | --- | --- |
 //! | [`source`] | where a key lies: a file, or a token |
-//! | [`file`] | private keys in files |
+//! | [`mod@file`] | private keys in files |
 //! | [`pem`] | PKCS#8 in PEM, encrypted or not |
 //! | [`pkcs11`] | private keys in tokens |
 //! | [`passphrase`] | what encrypted keys are opened with |
