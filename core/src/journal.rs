@@ -62,6 +62,21 @@ pub enum WriteError {
     Flash,
 }
 
+/// What one sector holds, for tools that show it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SectorView {
+    /// Number of equal valid copies, of [`COPIES`].
+    pub valid: u8,
+    /// The sequence number of those copies; 0 if there is none.
+    pub sequence: u32,
+    /// The highest sequence number in any valid copy.
+    pub highest: u32,
+    /// What those copies say.
+    pub snapshot: Option<Snapshot>,
+    /// Whether this is the one that counts.
+    pub current: bool,
+}
+
 /// The journal. Its flash is handed in at each call: it may be the one that the slots lie on.
 pub struct Journal {
     place: JournalLayout,
@@ -141,6 +156,25 @@ impl Journal {
         }
         self.failed = NOT_OPEN;
         opened
+    }
+
+    /// What each sector holds, in their order, as it lies: nothing is written or healed.
+    pub fn inspect<F: ReadNorFlash>(&self, flash: &mut F) -> impl Iterator<Item = SectorView> {
+        let current = self.look(flash).current.map(|sector| sector.place);
+        (0..self.place.sectors).map(move |place| {
+            let sector = self.look_at(flash, place);
+            let mut content = [0; SNAPSHOT_LEN];
+            SectorView {
+                valid: sector.valid,
+                sequence: sector.sequence,
+                highest: sector.highest,
+                snapshot: match sector.valid {
+                    0 => None,
+                    _ => self.read_valid(flash, place, sector.copy, &mut content),
+                },
+                current: current == Some(place),
+            }
+        })
     }
 
     /// Writes `snapshot` over the oldest one. When this returns `Ok`, it is durable.

@@ -143,6 +143,12 @@ pub fn sequence(bytes: &Bytes) -> u32 {
     wire::word(bytes, field::SEQUENCE)
 }
 
+/// The layout that the bytes name, valid or not.
+#[must_use]
+pub fn layout(bytes: &Bytes) -> Digest {
+    Digest(wire::bytes(bytes, field::LAYOUT))
+}
+
 /// The snapshot in valid bytes; of others, what their fields say, if that makes sense.
 #[must_use]
 pub fn decode(bytes: &Bytes) -> Option<Snapshot> {

@@ -12,6 +12,7 @@
 //! The active slot is always Confirmed: a state in which nothing is known to be good cannot be written
 //! down, and [`Snapshot::is_sound`] says so of bytes from elsewhere.
 
+use core::fmt;
 use core::num::NonZeroU16;
 
 use crate::digest::Digest;
@@ -138,6 +139,26 @@ impl ReasonCode {
     #[must_use]
     pub const fn reason(self) -> Option<Reason> {
         Reason::from_code(self)
+    }
+
+    /// The number of its kind as people read it, behind a `B`: 101 and up, where refusals are below 100.
+    #[must_use]
+    pub const fn number(self) -> u16 {
+        let [_, kind] = self.get().to_le_bytes();
+        FIRST_NUMBER.saturating_add(kind as u16)
+    }
+}
+
+/// What the number of a reason's kind is counted from: refusals have the numbers below.
+const FIRST_NUMBER: u16 = 100;
+
+impl fmt::Display for ReasonCode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = self.number();
+        match self.reason() {
+            Some(reason) => write!(formatter, "B{number} {reason:?}"),
+            None => write!(formatter, "B{number} ({:#06x})", self.get()),
+        }
     }
 }
 
@@ -369,7 +390,12 @@ impl Snapshot {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
+    use std::string::ToString as _;
+
     use super::*;
+    use crate::refusal::Refusal;
 
     fn image(number: u8) -> Image {
         Image {
@@ -417,6 +443,17 @@ mod tests {
         }
         assert_eq!(Reason::CheckFailed(7).code().get(), 0x0307);
         assert_eq!(ReasonCode::new(0), None);
+    }
+
+    #[test]
+    fn people_read_the_number_of_a_reason_behind_those_of_the_refusals() {
+        let code = Reason::CheckFailed(7).code();
+        assert_eq!(code.to_string(), "B103 CheckFailed(7)");
+        assert_eq!(Reason::Crashed(5).code().number(), 109);
+        let newer = ReasonCode::new(0x0C01).map(|code| code.to_string());
+        assert_eq!(newer.as_deref(), Some("B112 (0x0c01)"));
+        let refusals = Refusal::ALL.map(Refusal::code);
+        assert!(refusals.into_iter().all(|code| code <= FIRST_NUMBER));
     }
 
     #[test]

@@ -7,7 +7,10 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::commands::{key_new, key_show, publish, request_roll_back, request_show, serve};
+use crate::commands::{
+    completions, explain, key_add, key_export, key_new, key_show, key_sign, key_threshold, man,
+    publish, request_roll_back, request_show, schema, serve,
+};
 use crate::error::Error;
 use crate::output::Output;
 use crate::{doctor, factory, image};
@@ -25,7 +28,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Make and show keys.
+    /// Make, show and list keys, and sign with them.
     #[command(subcommand)]
     Key(Key),
     /// Build, sign, inspect and verify images.
@@ -40,12 +43,20 @@ enum Command {
     Publish(publish::Arguments),
     Serve(serve::Arguments),
     Doctor(doctor::Arguments),
+    Schema(schema::Arguments),
+    Completions(completions::Arguments),
+    Man(man::Arguments),
+    Explain(explain::Arguments),
 }
 
 #[derive(Subcommand)]
 enum Key {
     New(key_new::Arguments),
+    Add(key_add::Arguments),
+    Threshold(key_threshold::Arguments),
     Show(key_show::Arguments),
+    Export(key_export::Arguments),
+    Sign(key_sign::Arguments),
 }
 
 #[derive(Subcommand)]
@@ -76,8 +87,12 @@ pub fn command() -> clap::Command {
 
 fn run(command: &Command, output: &Output) -> Result<(), Error> {
     match command {
+        Command::Key(Key::Export(arguments)) => key_export::run(arguments, output),
         Command::Key(Key::New(arguments)) => key_new::run(arguments, output),
+        Command::Key(Key::Add(arguments)) => key_add::run(arguments, output),
+        Command::Key(Key::Threshold(arguments)) => key_threshold::run(arguments, output),
         Command::Key(Key::Show(arguments)) => key_show::run(arguments, output),
+        Command::Key(Key::Sign(arguments)) => key_sign::run(arguments, output),
         Command::Image(command) => image::run(command, output),
         Command::Factory(command) => factory::run(command, output),
         Command::Request(Request::RollBack(arguments)) => request_roll_back::run(arguments, output),
@@ -85,5 +100,9 @@ fn run(command: &Command, output: &Output) -> Result<(), Error> {
         Command::Publish(arguments) => publish::run(arguments, output),
         Command::Serve(arguments) => serve::run(arguments, output),
         Command::Doctor(arguments) => doctor::run(arguments, output),
+        Command::Schema(arguments) => schema::run(arguments, output),
+        Command::Completions(arguments) => completions::run(arguments, output),
+        Command::Man(arguments) => man::run(arguments, output),
+        Command::Explain(arguments) => explain::run(arguments, output),
     }
 }

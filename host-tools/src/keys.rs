@@ -1,176 +1,137 @@
-//! Private keys in files: PKCS#8 (RFC 8410) in PEM, as `openssl genpkey -algorithm ed25519` writes them.
+//! Keys that sign: what they can do, and how one is opened wherever it lies.
+//!
+//! | file | idea |
+//! | --- | --- |
+//! | [`source`] | where a key lies: a file, or a token |
+//! | [`file`] | private keys in files |
+//! | [`pem`] | PKCS#8 in PEM, encrypted or not |
+//! | [`pkcs11`] | private keys in tokens |
+//! | [`passphrase`] | what encrypted keys are opened with |
+//! | [`stack`] | what other crates leave on the stack is wiped |
+//!
+//! Secrets are in memory only as long as they are used, and then wiped; no type that holds one can be
+//! printed.
+
+pub mod file;
+pub mod passphrase;
+pub mod pem;
+pub mod pkcs11;
+pub mod source;
+pub mod stack;
 
 use std::fs;
-use std::path::Path;
 
-use bistable_core::header::{SIGNATURE_LEN, Signature};
+use bistable_core::header::Signature;
 use bistable_core::keys::KeyId;
 use bistable_core::manifest::{self, Manifest};
 use bistable_core::request::{self, Message};
-use ed25519_compact::{KeyPair, PublicKey};
+use zeroize::Zeroizing;
 
-use crate::{Error, atomic};
+pub use file::SigningKey;
+pub use passphrase::{Passphrase, Passphrases};
+pub use pem::public_from_pem;
+pub use pkcs11::Token;
+pub use source::Source;
 
-/// Only the owner may read a private key.
-const MODE: u32 = 0o600;
+use crate::Error;
+use crate::facts::Facts;
 
-/// An Ed25519 key pair (RFC 8032).
-pub struct SigningKey(KeyPair);
-
-impl SigningKey {
-    /// A new one, from the operating system's random numbers.
-    #[must_use]
-    pub fn generate() -> Self {
-        Self(KeyPair::generate())
-    }
-
-    /// Reads a private key.
-    ///
-    /// # Errors
-    /// The file cannot be read, or is not an unencrypted Ed25519 key.
-    pub fn read(path: &Path) -> Result<Self, Error> {
-        let text = fs::read_to_string(path).map_err(Error::io(path, "read the private key"))?;
-        let pair = KeyPair::from_pem(&text).map_err(|error| {
-            Error::unexpected(
-                path,
-                format!("no private key ({error})"),
-                "an Ed25519 key as PKCS#8 PEM, not encrypted",
-                "make one with `bistable key new`",
-            )
-        })?;
-        Ok(Self(pair))
-    }
-
-    /// Writes the private key to a new file that only its owner can read.
-    ///
-    /// # Errors
-    /// The file exists, or cannot be written; nothing half-written is left.
-    pub fn create(&self, path: &Path) -> Result<(), Error> {
-        atomic::create(path, self.0.sk.to_pem().as_bytes(), MODE)
-            .map_err(Error::io(path, "write the private key"))
-    }
-
+/// An Ed25519 key that can sign (RFC 8032). The same message always gets the same signature.
+///
+/// Several threads sign with one key, so a key whose session is one thread's keeps it behind a lock.
+pub trait Signer: Send + Sync {
     /// The public key.
-    #[must_use]
-    pub fn public(&self) -> [u8; 32] {
-        *self.0.pk
-    }
+    fn public(&self) -> [u8; 32];
+
+    /// Signs `domain` and the message behind it.
+    ///
+    /// # Errors
+    /// The key is elsewhere, and cannot be asked any more.
+    fn sign(&self, domain: &[u8], message: &[u8]) -> Result<Signature, Error>;
 
     /// The key's name.
-    #[must_use]
-    pub fn id(&self) -> KeyId {
+    fn id(&self) -> KeyId {
         KeyId::of(&self.public())
     }
 
-    /// Signs a manifest. The same manifest always gets the same signature.
-    #[must_use]
-    pub fn sign(&self, manifest: &Manifest) -> Signature {
-        self.sign_in(manifest::SIGNING_DOMAIN, manifest.as_bytes())
+    /// Signs a manifest.
+    ///
+    /// # Errors
+    /// As of [`Signer::sign`].
+    fn sign_manifest(&self, manifest: &Manifest) -> Result<Signature, Error> {
+        self.sign(manifest::SIGNING_DOMAIN, manifest.as_bytes())
     }
 
-    /// Signs a request. The same request always gets the same signature.
-    #[must_use]
-    pub fn sign_request(&self, message: &Message) -> Signature {
-        self.sign_in(request::SIGNING_DOMAIN, message.as_bytes())
+    /// Signs a request.
+    ///
+    /// # Errors
+    /// As of [`Signer::sign`].
+    fn sign_request(&self, message: &Message) -> Result<Signature, Error> {
+        self.sign(request::SIGNING_DOMAIN, message.as_bytes())
     }
+}
 
-    fn sign_in(&self, domain: &[u8], message: &[u8]) -> Signature {
-        let bytes: [u8; SIGNATURE_LEN] = *self.0.sk.sign([domain, message].concat(), None);
-        Signature {
-            key: self.id(),
-            bytes,
+/// Opens a key, wherever it lies.
+///
+/// # Errors
+/// There is none, or it cannot be opened.
+pub fn open(source: &Source, passphrases: &Passphrases) -> Result<Box<dyn Signer>, Error> {
+    match source {
+        // A key that is moved leaves a copy behind, so it gets its place before the stack is wiped.
+        Source::File(path) => stack::wiped(|| {
+            let key = SigningKey::open(path, passphrases)?;
+            Ok(Box::new(key) as Box<dyn Signer>)
+        }),
+        Source::Token(uri) => Ok(Box::new(Token::open(uri)?)),
+    }
+}
+
+/// The public half of a key: of a public one in a PEM file, or of a private one wherever it lies.
+///
+/// # Errors
+/// There is none, or it cannot be opened.
+pub fn public(source: &Source, passphrases: &Passphrases) -> Result<[u8; 32], Error> {
+    if let Source::File(path) = source {
+        let text = fs::read_to_string(path)
+            .map(Zeroizing::new)
+            .map_err(Error::io(path, "read the key"))?;
+        if let Some(public) = public_from_pem(&text) {
+            return Ok(public);
         }
     }
+    Ok(open(source, passphrases)?.public())
 }
 
-/// The public key in a PEM file (RFC 8410), as `openssl pkey -pubout` writes it.
-#[must_use]
-pub fn public_from_pem(text: &str) -> Option<[u8; 32]> {
-    PublicKey::from_pem(text).ok().map(|key| *key)
+/// Opens keys, each of which must be in the product's ring: a signature by another one would count for
+/// nothing.
+///
+/// # Errors
+/// A key cannot be opened, or is not in the ring.
+pub fn open_all(
+    sources: &[Source],
+    passphrases: &Passphrases,
+    facts: &Facts,
+) -> Result<Vec<Box<dyn Signer>>, Error> {
+    let open = |source| {
+        let key = open(source, passphrases)?;
+        check_known(source, key.id(), facts)?;
+        Ok(key)
+    };
+    sources.iter().map(open).collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-    use std::process::Command;
-
-    use bistable_core::header;
-    use bistable_core::keys::{Key, Roles};
-    use bistable_core::manifest::Fields;
-
-    use super::*;
-
-    #[test]
-    fn a_key_that_is_written_is_read_again() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("key.pem");
-        let key = SigningKey::generate();
-        key.create(&path).unwrap();
-        assert_eq!(SigningKey::read(&path).unwrap().public(), key.public());
+/// Refuses a key that is not in the product's ring.
+///
+/// # Errors
+/// It names the key and the ring.
+pub fn check_known(source: &Source, key: KeyId, facts: &Facts) -> Result<(), Error> {
+    if facts.key_name(key).is_some() {
+        return Ok(());
     }
-
-    #[test]
-    fn only_the_owner_can_read_a_private_key() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("key.pem");
-        SigningKey::generate().create(&path).unwrap();
-        let mode = fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-    }
-
-    #[test]
-    fn a_private_key_is_never_overwritten() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("key.pem");
-        let key = SigningKey::generate();
-        key.create(&path).unwrap();
-        assert!(SigningKey::generate().create(&path).is_err());
-        assert_eq!(SigningKey::read(&path).unwrap().public(), key.public());
-    }
-
-    #[test]
-    fn openssl_reads_the_key_and_names_the_same_public_key() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("key.pem");
-        let key = SigningKey::generate();
-        key.create(&path).unwrap();
-        let mut command = Command::new("openssl");
-        let Ok(output) = command.args(["pkey", "-pubout", "-in"]).arg(&path).output() else {
-            return; // It is not installed here.
-        };
-        assert!(output.status.success(), "{output:?}");
-        let text = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(public_from_pem(&text), Some(key.public()));
-    }
-
-    #[test]
-    fn what_is_no_private_key_is_refused_with_the_file() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("key.pem");
-        fs::write(&path, "-----BEGIN CERTIFICATE-----\n").unwrap();
-        let message = SigningKey::read(&path).err().unwrap().to_string();
-        assert!(message.starts_with(&format!("{}: found no private key", path.display())));
-    }
-
-    #[test]
-    fn a_signature_is_one_that_devices_accept() {
-        let key = SigningKey::generate();
-        let manifest = Manifest::new(&Fields {
-            payload_len: 4,
-            chunk_size: 1024,
-            first_page_len: 1,
-            trial_attempts: 1,
-            trial_seconds: 1,
-            ..Fields::default()
-        })
-        .unwrap();
-        let in_ring = Key {
-            id: key.id(),
-            roles: Roles::default(),
-            public: key.public(),
-        };
-        let signature = key.sign(&manifest);
-        assert!(header::is_signed_by(&manifest, &in_ring, &signature));
-        assert_eq!(signature, key.sign(&manifest));
-    }
+    Err(Error::argument(
+        source,
+        format!("the private key {key}"),
+        format!("a key of the ring {}", facts.product.ring_path.display()),
+        "this product's devices would skip its signature: give another key or another layout",
+    ))
 }

@@ -3,21 +3,24 @@
 //! | file | idea |
 //! | --- | --- |
 //! | [`cli`] | the command line: which command there is |
-//! | [`commands`] | key, request, publish and serve, one file each |
+//! | [`commands`] | key, request, publish, serve and explain, one file each |
 //! | [`output`] | what a command says: text for people, or JSON for programs |
 //! | [`schemas`] | the schemas of all JSON documents |
 //! | [`error`] | the one line that a failed command prints |
-//! | [`keys`] | private keys in files |
+//! | [`keys`] | keys that sign, wherever they lie |
+//! | [`carry`] | what is carried between machines, as text with a checksum |
 //! | [`facts`] | a product's layout and key ring, as the device's own functions take them |
-//! | [`image`] | `image build`, `sign`, `inspect`, `verify` |
+//! | [`image`] | `image build`, `sign`, `manifest`, `attach`, `inspect`, `verify` |
 //! | [`factory`] | `factory build`: the flash file of a new device |
 //! | [`request`] | what a request asks, who signed it, and whether a unit would obey |
 //! | [`doctor`] | `doctor`: what would boot from a flash file, and why |
+//! | [`refusals`] | what the numbers `B0xx` mean, and how to mend it |
 //! | [`memory_flash`] | a flash in memory that refuses what flash refuses |
 //! | [`store`], [`serve`], [`reports`] | images and reports of a fleet, in a directory and over HTTP |
 //! | [`files`] | several files that are written together or not at all |
 #![forbid(unsafe_code)]
 
+pub mod carry;
 pub mod cli;
 pub mod commands;
 pub mod doctor;
@@ -29,6 +32,7 @@ pub mod image;
 pub mod keys;
 pub mod memory_flash;
 pub mod output;
+pub mod refusals;
 pub mod reports;
 pub mod request;
 pub mod schemas;

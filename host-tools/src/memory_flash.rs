@@ -1,8 +1,12 @@
 //! A flash in memory that refuses what flash refuses: reads and writes out of range or unaligned, and
-//! programming what was not erased.
+//! programming what was not erased. A part of it may be missing: what is wanted from there is noted.
 //!
 //! Write sizes are constants of `embedded-storage`'s trait and numbers in a layout:
 //! [`for_write_size`] goes from one to the other.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::ops::Range;
 
 use bistable_core::watchdog::Watchdog;
 use embedded_storage::nor_flash::{
@@ -17,17 +21,63 @@ pub const ERASED: u8 = 0xFF;
 pub struct MemoryFlash<'m, const WRITE: usize> {
     bytes: &'m mut [u8],
     erase_size: u32,
+    present: Range<usize>,
+    missed: Option<&'m Missed>,
+}
+
+/// What was wanted of a flash, and is missing.
+#[derive(Default, Debug)]
+pub struct Missed(RefCell<BTreeSet<usize>>);
+
+impl Missed {
+    /// The first missing byte of each range that was wanted, from the flash's start.
+    #[must_use]
+    pub fn into_offsets(self) -> BTreeSet<usize> {
+        self.0.into_inner()
+    }
 }
 
 impl<'m, const WRITE: usize> MemoryFlash<'m, WRITE> {
     /// A flash that holds `bytes`, with erase sectors of `erase_size` bytes.
     pub fn new(bytes: &'m mut [u8], erase_size: u32) -> Self {
-        Self { bytes, erase_size }
+        let present = 0..bytes.len();
+        Self {
+            bytes,
+            erase_size,
+            present,
+            missed: None,
+        }
+    }
+
+    /// The same, but only the bytes in `present` are there. The others can neither be read nor written.
+    pub fn partial(
+        bytes: &'m mut [u8],
+        erase_size: u32,
+        present: Range<usize>,
+        missed: &'m Missed,
+    ) -> Self {
+        Self {
+            bytes,
+            erase_size,
+            present,
+            missed: Some(missed),
+        }
     }
 
     fn range(&mut self, from: u32, len: usize) -> Result<&mut [u8], Refused> {
         let start = from as usize;
-        let range = self.bytes.get_mut(start..start.saturating_add(len));
+        let end = start.saturating_add(len);
+        if let Some(missed) = self.missed
+            && (start < self.present.start || self.present.end < end)
+        {
+            let first = match start < self.present.start {
+                true => start,
+                false => start.max(self.present.end),
+            };
+            missed.0.borrow_mut().insert(first);
+            return Err(Refused(NorFlashErrorKind::Other));
+        }
+        let range = self.bytes.get_mut(start..end);
         range.ok_or(Refused(NorFlashErrorKind::OutOfBounds))
     }
 }
@@ -141,6 +191,23 @@ mod tests {
         assert!(flash.write(0, &[0; 2]).is_err());
         assert!(flash.write(64, &[0; 4]).is_err());
         assert!(flash.read(60, &mut [0; 8]).is_err());
+    }
+
+    #[test]
+    fn what_is_missing_cannot_be_used_and_is_noted() {
+        let mut bytes = [ERASED; 64];
+        let missed = Missed::default();
+        let mut flash = MemoryFlash::<4>::partial(&mut bytes, 8, 16..32, &missed);
+        flash.read(16, &mut [0; 16]).unwrap();
+        flash.write(16, &[1; 4]).unwrap();
+        assert!(flash.read(8, &mut [0; 16]).is_err());
+        assert!(flash.read(28, &mut [0; 8]).is_err());
+        assert!(flash.erase(40, 48).is_err());
+        assert!(
+            flash.read(60, &mut [0; 8]).is_err(),
+            "it is not even in range"
+        );
+        assert_eq!(missed.into_offsets(), BTreeSet::from([8, 32, 40]));
     }
 
     #[test]

@@ -70,21 +70,20 @@ impl Output {
     /// # Errors
     /// Standard output cannot be written, for another reason than that nobody reads it any more.
     pub fn say<R: Report>(&self, report: &R) -> Result<(), Error> {
-        let text = match self.json {
-            true => json(report),
-            false => report.to_string(),
-        };
         self.said.set(true);
-        let mut out = anstream::stdout().lock();
-        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-        match written {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Io {
-                place: "standard output".into(),
-                doing: "write the report",
-                source: error,
-            }),
-            _ => Ok(()),
+        match self.json {
+            true => write(&json(report)),
+            false => write(&report.to_string()),
         }
+    }
+
+    /// Says what is no report and looks the same to everybody, such as a script for a shell.
+    ///
+    /// # Errors
+    /// As [`Self::say`].
+    pub fn say_as_it_is(&self, text: &str) -> Result<(), Error> {
+        self.said.set(true);
+        write(text)
     }
 
     /// Says why the command failed: one line on standard error, and with `--json` a document too, if
@@ -166,6 +165,20 @@ impl Drop for Progress {
         if let Some(bar) = self.bar.get() {
             bar.finish_and_clear();
         }
+    }
+}
+
+/// Writes all of it to standard output, unless somebody closes it.
+fn write(text: &str) -> Result<(), Error> {
+    let mut out = anstream::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Io {
+            place: "standard output".into(),
+            doing: "write the report",
+            source: error,
+        }),
+        _ => Ok(()),
     }
 }
 

@@ -1,16 +1,19 @@
 //! Requests in files: what they ask, who signed them, and whether a unit would obey.
 
 use std::fmt;
-use std::fmt::Write as _;
 use std::path::Path;
 
 use bistable_core::keys::Revoked;
 use bistable_core::refusal::Refusal;
 use bistable_core::request::{REQUEST_LEN, Request};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::Error;
 use crate::facts::Facts;
-use crate::image::signers::{Signers, Verdict};
+use crate::image::signed::SignedBy;
+use crate::image::signers::Signers;
+use crate::output::Report;
 
 /// Looks at the form of the request in the file at `path`.
 ///
@@ -66,29 +69,56 @@ pub fn check(request: &Request<'_>, facts: &Facts, place: impl fmt::Display) -> 
     })
 }
 
+/// What a request asks, of whom, and who signed it.
+#[derive(Serialize, JsonSchema)]
+pub struct Described {
+    /// The request's file.
+    pub request: String,
+    /// The serial number of the unit that it is for.
+    pub unit: String,
+    /// The name of the image that the unit shall leave for the other one: 64 hexadecimal digits.
+    pub leave: String,
+    /// Why, in the asker's own numbers.
+    pub number: u8,
+    /// Who signed it.
+    pub signed: SignedBy,
+}
+
+impl Report for Described {
+    const FORMAT: &'static str = "request/1";
+}
+
 /// What the request in the file at `path` asks, of whom, and who signed it.
 #[must_use]
-pub fn describe(path: &Path, request: &Request<'_>, facts: &Facts) -> String {
+pub fn describe(path: &Path, request: &Request<'_>, facts: &Facts) -> Described {
     let asked = request.message().fields();
-    let signers = Signers::of_request(request, facts);
-    let mut text = format!(
-        "request   {} ({REQUEST_LEN} bytes)\n\
-         unit      {}\n\
-         asks      to leave {} for the other image\n\
-         number    {}\n",
-        path.display(),
-        asked.unit.escape_debug(),
-        asked.leave,
-        asked.number,
-    );
-    for signer in &signers.signatures {
-        let id = signer.id;
-        let _ = match &signer.verdict {
-            Verdict::Valid(name) => writeln!(text, "signature by {id} ({name}), valid"),
-            Verdict::Invalid(name) => writeln!(text, "signature by {id} ({name}), INVALID"),
-            Verdict::Unknown => writeln!(text, "signature by {id}, which the ring does not know"),
-        }; // A String takes everything.
+    Described {
+        request: path.display().to_string(),
+        unit: asked.unit.into(),
+        leave: asked.leave.to_string(),
+        number: asked.number,
+        signed: Signers::of_request(request, facts).into(),
     }
-    let _ = writeln!(text, "signed    {signers}");
-    text
+}
+
+impl fmt::Display for Described {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = self.unit.escape_debug();
+        writeln!(
+            formatter,
+            "request   {} ({REQUEST_LEN} bytes)",
+            self.request
+        )?;
+        writeln!(formatter, "unit      {unit}")?;
+        writeln!(
+            formatter,
+            "asks      to leave {} for the other image",
+            self.leave
+        )?;
+        writeln!(formatter, "number    {}", self.number)?;
+        for signature in &self.signed.signatures {
+            writeln!(formatter, "signature {signature}")?;
+        }
+        writeln!(formatter, "signed    {}", self.signed)
+    }
 }

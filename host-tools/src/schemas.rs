@@ -2,8 +2,7 @@
 
 use schemars::Schema;
 
-use crate::commands::key_show;
-use crate::output::{Failure, Report, schema};
+use crate::output::{Report, schema};
 
 /// The format's name and the schema of each report, from the list of their types.
 macro_rules! schemas {
@@ -17,8 +16,25 @@ macro_rules! schemas {
 }
 
 schemas! {
-    Failure,
-    key_show::Shown,
+    crate::commands::explain::Explained,
+    crate::commands::key_add::Added,
+    crate::commands::key_export::Exported,
+    crate::commands::key_new::Made,
+    crate::commands::key_show::Shown,
+    crate::commands::key_sign::Signed,
+    crate::commands::key_threshold::Changed,
+    crate::commands::man::Pages,
+    crate::commands::serve::Listening,
+    crate::doctor::Diagnosis,
+    crate::factory::map::Map,
+    crate::image::attach::Attached,
+    crate::image::diff::Difference,
+    crate::image::manifest::Carried,
+    crate::image::sign::Signed,
+    crate::image::summary::Summary,
+    crate::image::verify::Verification,
+    crate::output::Failure,
+    crate::request::Described,
 }
 
 /// The name of the file that documents `format`: `key-show/1` is in `key-show.json`.
@@ -26,4 +42,13 @@ schemas! {
 pub fn file_name(format: &str) -> String {
     let name = format.split('/').next().unwrap_or_default();
     format!("{name}.json")
+}
+
+/// A schema as its file holds it.
+#[must_use]
+pub fn text(schema: &Schema) -> String {
+    // A schema is a JSON value, which can always be written.
+    let mut text = serde_json::to_string_pretty(schema).unwrap_or_default();
+    text.push('\n');
+    text
 }

@@ -152,7 +152,7 @@ mod tests {
     use bistable_core::manifest::{Fields, Manifest};
 
     use super::*;
-    use crate::keys::SigningKey;
+    use crate::keys::{Signer as _, SigningKey};
 
     fn manifest(sequence: u32) -> Manifest {
         Manifest::new(&Fields {
@@ -168,7 +168,10 @@ mod tests {
     }
 
     fn image(manifest: &Manifest, keys: &[SigningKey]) -> Vec<u8> {
-        let mut signatures: Vec<_> = keys.iter().map(|key| key.sign(manifest)).collect();
+        let mut signatures: Vec<_> = keys
+            .iter()
+            .map(|key| key.sign_manifest(manifest).unwrap())
+            .collect();
         let header = header::assemble(manifest, &mut signatures).unwrap();
         [header.as_slice(), b"pages and chunks"].concat()
     }

@@ -4,135 +4,10 @@ mod bench;
 
 use std::fs;
 
-use bench::{Bench, read};
-use bistable_core::digest::Digest;
-use bistable_core::journal::{Journal, Opened};
+use bench::device::Device;
 use bistable_core::layout::Slot;
-use bistable_core::state::{Budget, Image, Origin, Reason, SlotState, Snapshot};
-use bistable_tools::image::file::ImageFile;
-use bistable_tools::memory_flash::{MemoryFlash, NoWatchdog};
+use bistable_core::state::{Reason, SlotState};
 use serde_json::{Value, json};
-
-/// Where the payloads lie in the bench's flash file.
-const PAYLOADS: [usize; 2] = [0x1_0400, 0x2_0400];
-
-/// A bench with a device that was just made, and its flash.
-struct Device {
-    bench: Bench,
-    flash: Vec<u8>,
-    images: Vec<ImageFile>,
-}
-
-impl Device {
-    /// Image 1 runs confirmed in A; 2 lies on the bench.
-    fn new() -> Self {
-        let bench = Bench::new();
-        let images =
-            [1, 2].map(|sequence| ImageFile::parse(&read(&bench.image(sequence))).unwrap());
-        bench.succeeds(&[
-            "factory",
-            "build",
-            "--layout",
-            "layout.toml",
-            "--image",
-            "v1.img",
-            "--serial",
-            "1",
-            "--out",
-            "flash.bin",
-        ]);
-        Self {
-            flash: read(&bench.path("flash.bin")),
-            images: images.to_vec(),
-            bench,
-        }
-    }
-
-    fn digest(&self, sequence: usize) -> Digest {
-        self.images[sequence - 1].manifest().digest()
-    }
-
-    fn image(&self, sequence: usize) -> Image {
-        Image {
-            digest: self.digest(sequence),
-            sequence: sequence as u32,
-            origin: Origin::Network,
-        }
-    }
-
-    /// Puts image 2 into slot B, with this state of B and whatever else is changed.
-    fn with_second(mut self, state: SlotState, change: impl FnOnce(Snapshot) -> Snapshot) -> Self {
-        let layout = self.bench.facts().product.layout;
-        self.images[1]
-            .install(&mut self.flash, &layout, Slot::B)
-            .unwrap();
-        let mut journal = Journal::new(layout.journal, layout.digest);
-        let mut flash = MemoryFlash::<4>::new(&mut self.flash, 4096);
-        let Opened::Sound { snapshot, .. } = journal.open(&mut flash, &mut NoWatchdog) else {
-            panic!("the factory's journal is whole");
-        };
-        let after = change(snapshot.with_slot(Slot::B, state));
-        journal.write(&mut flash, &mut NoWatchdog, &after).unwrap();
-        self
-    }
-
-    fn trial(self, attempts: u8, power: u8) -> Self {
-        let budget = Budget {
-            attempts,
-            power,
-            booted: attempts < 3,
-        };
-        let state = SlotState::Trial(self.image(2), budget);
-        self.with_second(state, |snapshot| snapshot)
-    }
-
-    fn confirmed(self) -> Self {
-        let state = SlotState::Confirmed(self.image(2));
-        self.with_second(state, |snapshot| Snapshot {
-            active: Slot::B,
-            ..snapshot
-        })
-    }
-
-    fn damage(mut self, slot: Slot) -> Self {
-        self.flash[slot.of(&PAYLOADS) + 5000] ^= 4;
-        self
-    }
-
-    fn lose_journal(mut self) -> Self {
-        self.flash[..0x3000].fill(0xFF);
-        self
-    }
-
-    fn save(&self) {
-        fs::write(self.bench.path("flash.bin"), &self.flash).unwrap();
-    }
-
-    /// What the doctor says as JSON after this reset, of a device from which something boots.
-    fn says(&self, reset: &str) -> Value {
-        self.save();
-        let said = self.bench.succeeds(&[
-            "doctor",
-            "flash.bin",
-            "--layout",
-            "layout.toml",
-            "--json",
-            "--reset",
-            reset,
-        ]);
-        assert!(
-            read(&self.bench.path("flash.bin")) == self.flash,
-            "the file is only read"
-        );
-        serde_json::from_str(&said).unwrap()
-    }
-
-    /// What boots: slot, role, version.
-    fn boots(&self, reset: &str) -> Value {
-        let boots = &self.says(reset)["boots"];
-        json!([boots["slot"], boots["role"], boots["version"]])
-    }
-}
 
 #[test]
 fn a_new_device_boots_its_active_slot_and_writes_nothing() {
@@ -229,7 +104,8 @@ fn a_rejected_image_has_its_reason_in_words() {
     assert_eq!(
         said["rejected"],
         json!([{
-            "digest": image.digest.to_string(), "sequence": 2, "reason": 0x0302, "reason_text": text,
+            "digest": image.digest.to_string(), "sequence": 2, "reason": 0x0302, "reason_number": "B103",
+            "reason_text": text,
         }])
     );
     assert_eq!(
@@ -327,19 +203,10 @@ fn an_older_bootloader_refuses_what_needs_a_newer_one() {
 }
 
 #[test]
-fn a_longer_file_is_cut_to_the_flash_and_a_shorter_one_names_what_is_missing() {
+fn a_longer_file_is_cut_to_the_flash() {
     let mut device = Device::new();
     device.flash.extend([0x5A; 100]);
     assert_eq!(device.boots("power-on"), json!(["A", "active", "1.1.0"]));
-    device.flash.truncate(0x1_8000);
-    device.save();
-    let said = device
-        .bench
-        .fails(&["doctor", "flash.bin", "--layout", "layout.toml"]);
-    assert!(
-        said.contains("flash.bin: found 98304 bytes, without all of slot A, slot B, expected at least the 196608 bytes of flash `main`"),
-        "{said}"
-    );
 }
 
 #[test]

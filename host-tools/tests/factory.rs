@@ -44,7 +44,8 @@ fn a_new_device_boots_its_image_confirmed_from_slot_a() {
         rewrites: 0,
     };
     assert_eq!(
-        examination.journal, whole,
+        examination.journal,
+        Some(whole),
         "no flash operation at the first boot"
     );
     let boots = examination.boots.unwrap();

@@ -42,7 +42,20 @@ fn what_is_built_verifies_check_by_check() {
         [
             "header",
             "signatures",
-            "terms",
+            "vendor",
+            "class",
+            "layout",
+            "size",
+            "bootloader",
+            "floor",
+            "schema",
+            "chunk size",
+            "another",
+            "rejected",
+            "newer",
+            "forgotten",
+            "units",
+            "state",
             "pages",
             "chunks",
             "length",
@@ -302,7 +315,7 @@ fn an_image_for_another_layout_is_refused() {
     );
     assert_eq!(
         failed.unwrap_err().check,
-        "terms",
+        "layout",
         "before any page is looked at"
     );
     bench.edit_layout("class = \"bench\"", "class = \"chair\"");

@@ -97,17 +97,23 @@ impl Toolchain {
     /// `cargo <subcommand> --target …`, to which the caller adds packages and profile.
     #[must_use]
     pub fn command(&self, subcommand: &str) -> Command {
+        let mut command = self.cargo(subcommand);
+        if self.way == Way::Debian {
+            command.args(["-Z", "build-std=core"]);
+        }
+        command.args(["--target", &self.target]);
+        command
+    }
+
+    /// `cargo <subcommand>` alone, for a question that cargo answers without building.
+    #[must_use]
+    pub fn cargo(&self, subcommand: &str) -> Command {
         let upper = self.target.to_uppercase().replace('-', "_");
         let mut command = match self.way {
-            Way::Installed => {
-                let mut command = Command::new("cargo");
-                command.arg(subcommand);
-                command
-            }
+            Way::Installed => Command::new("cargo"),
             Way::Debian => {
                 let mut command = Command::new(DEBIAN_CARGO);
                 command
-                    .args([subcommand, "-Z", "build-std=core"])
                     .env("RUSTC", DEBIAN_RUSTC)
                     .env("RUSTC_BOOTSTRAP", "1")
                     .env(format!("CARGO_TARGET_{upper}_LINKER"), "ld.lld")
@@ -118,12 +124,25 @@ impl Toolchain {
             }
         };
         command
-            .args(["--target", &self.target])
+            .arg(subcommand)
             .env_remove("RUSTFLAGS")
             .env_remove("CARGO_ENCODED_RUSTFLAGS")
             .env_remove("CARGO_BUILD_RUSTFLAGS")
             .env_remove(format!("CARGO_TARGET_{upper}_RUSTFLAGS"));
         command
+    }
+
+    /// The compiler that cargo calls, for questions about it.
+    #[must_use]
+    pub fn rustc(&self) -> Command {
+        match self.way {
+            Way::Installed => Command::new("rustc"),
+            Way::Debian => {
+                let mut command = Command::new(DEBIAN_RUSTC);
+                command.env_remove("LD_LIBRARY_PATH");
+                command
+            }
+        }
     }
 }
 

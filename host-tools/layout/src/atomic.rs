@@ -28,6 +28,17 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_directory(path)
 }
 
+/// Writes `path` with the permissions `mode`, replacing what is there, its permissions too.
+///
+/// # Errors
+/// As of [`replace`].
+pub fn replace_with_mode(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let permissions = Some(Permissions::from_mode(mode));
+    let temporary = Temporary::write(path, bytes, mode, permissions)?;
+    fs::rename(&temporary.0, path)?;
+    sync_directory(path)
+}
+
 /// Writes `path` with the permissions `mode`; what is there is never replaced.
 ///
 /// # Errors
@@ -126,6 +137,17 @@ mod tests {
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o640);
         assert_eq!(names(directory.path()), ["ring.toml"]);
+    }
+
+    #[test]
+    fn a_file_that_is_replaced_with_its_permissions_is_not_open_to_others_any_more() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key.pem");
+        create(&path, b"old", 0o644).unwrap();
+        replace_with_mode(&path, b"new", 0o600).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 
     #[test]

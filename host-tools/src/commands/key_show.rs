@@ -2,14 +2,14 @@
 
 use std::fmt::{self, Display};
 use std::fs;
-use std::path::PathBuf;
 
 use bistable_core::keys::{KeyId, Roles};
 use bistable_layout::{Ring, RingKey};
 use schemars::JsonSchema;
 use serde::Serialize;
+use zeroize::Zeroizing;
 
-use crate::keys::{self, SigningKey};
+use crate::keys::{self, Passphrases, Source};
 use crate::output::{Output, Report};
 use crate::{Error, hex};
 
@@ -17,9 +17,12 @@ use crate::{Error, hex};
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  bistable key show keys/ring.toml")]
 pub struct Arguments {
-    /// A private or public key (PEM), or a `ring.toml`.
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+    /// A private or public key (PEM), a `pkcs11:` URI, or a `ring.toml`.
+    #[arg(value_name = "KEY|RING")]
+    pub key: Source,
+    /// What an encrypted key is opened with.
+    #[command(flatten)]
+    pub passphrases: Passphrases,
 }
 
 /// A key, or the keys of a ring and how many of them must agree.
@@ -73,15 +76,15 @@ impl Report for Shown {
 /// # Errors
 /// The file is neither.
 pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
-    let path = &arguments.file;
-    let text = fs::read_to_string(path).map_err(Error::io(path, "read the key or ring"))?;
-    if !text.contains("-----BEGIN") {
-        return output.say(&Shown::ring(&Ring::read(path)?));
+    if let Source::File(path) = &arguments.key {
+        let text = fs::read_to_string(path)
+            .map(Zeroizing::new)
+            .map_err(Error::io(path, "read the key or ring"))?;
+        if !text.contains("-----BEGIN") {
+            return output.say(&Shown::ring(&Ring::read(path)?));
+        }
     }
-    let public = match keys::public_from_pem(&text) {
-        Some(public) => public,
-        None => SigningKey::read(path)?.public(),
-    };
+    let public = keys::public(&arguments.key, &arguments.passphrases)?;
     output.say(&Shown {
         thresholds: None,
         keys: vec![ShownKey::new(&public, None)],

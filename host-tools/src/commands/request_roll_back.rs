@@ -2,20 +2,24 @@
 //!
 //! Nothing is written that no unit would obey. The same inputs give the same file.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bistable_core::digest::Digest;
 use bistable_core::header::{MAX_SIGNATURES, Signature};
 use bistable_core::request::{Fields, MAX_UNIT_LEN, Message, assemble};
 
 use crate::facts::Facts;
-use crate::image::build::signing_keys;
-use crate::keys::SigningKey;
+use crate::keys::{Passphrases, Signer, Source, open_all};
 use crate::output::Output;
 use crate::{Error, atomic, hex, request};
 
 /// Ask one unit to leave the image that it runs for the other one.
 #[derive(clap::Args)]
+#[command(
+    after_help = "Example:\n  bistable request roll-back --layout layout.toml --unit BST-000042 \
+                  --leave d87fbe18f5bd226e69296e6c5a6b4c7b78c37f1793a3bcfa5665f5994ecabde3 --number 7 \
+                  --key alice.pem --key bob.pem --out back.req"
+)]
 pub struct Arguments {
     /// The product's layout.toml: its key ring says whose signatures count, and how many it takes.
     #[arg(long, value_name = "FILE")]
@@ -29,9 +33,12 @@ pub struct Arguments {
     /// Why, in your own numbers: the unit keeps it.
     #[arg(long, value_name = "N")]
     pub number: u8,
-    /// Sign with this private key of the ring; several times for several keys.
-    #[arg(long = "key", value_name = "KEY.pem")]
-    pub keys: Vec<PathBuf>,
+    /// Sign with this private key of the ring, a PEM file or a `pkcs11:` URI; several times for several keys.
+    #[arg(long = "key", value_name = "KEY")]
+    pub keys: Vec<Source>,
+    /// What encrypted keys are opened with.
+    #[command(flatten)]
+    pub passphrases: Passphrases,
     /// Where the request goes.
     #[arg(short, long, value_name = "FILE")]
     pub out: PathBuf,
@@ -41,17 +48,19 @@ pub struct Arguments {
 ///
 /// # Errors
 /// An argument is not what it should be, or no unit would obey; nothing was written.
-pub fn run(arguments: &Arguments, _output: &Output) -> Result<(), Error> {
+pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
     let facts = Facts::read(&arguments.layout)?;
     let message = message(arguments)?;
-    let keys = signing_keys(&arguments.keys, &facts)?;
+    let keys = open_all(&arguments.keys, &arguments.passphrases, &facts)?;
     check_keys(&arguments.keys, &keys, &facts)?;
-    let mut signatures: Vec<Signature> =
-        keys.iter().map(|key| key.sign_request(&message)).collect();
+    let signatures = keys.iter().map(|key| key.sign_request(&message));
+    let mut signatures: Vec<Signature> = signatures.collect::<Result<_, _>>()?;
+    let given = keys.len();
+    drop(keys);
     let bytes = assemble(&message, &mut signatures).map_err(|_| {
         Error::argument(
             "--key",
-            format!("{} keys", keys.len()),
+            format!("{given} keys"),
             format!("at most {MAX_SIGNATURES}, the most signatures of a request"),
             format!("{} are enough", facts.ring.release_threshold),
         )
@@ -60,8 +69,7 @@ pub fn run(arguments: &Arguments, _output: &Output) -> Result<(), Error> {
     let made = request::parse(out, &bytes)?;
     request::check(&made, &facts, "--key")?;
     atomic::replace(out, &bytes).map_err(Error::io(out, "write the request"))?;
-    print!("{}", request::describe(out, &made, &facts));
-    Ok(())
+    output.say(&request::describe(out, &made, &facts))
 }
 
 /// What is asked.
@@ -90,15 +98,15 @@ fn message(arguments: &Arguments) -> Result<Message, Error> {
 }
 
 /// Each key must be a release key, and there once: other signatures would count for nothing.
-fn check_keys(paths: &[PathBuf], keys: &[SigningKey], facts: &Facts) -> Result<(), Error> {
-    for (place, (path, key)) in paths.iter().zip(keys).enumerate() {
-        check_release(path, key, facts)?;
+fn check_keys(sources: &[Source], keys: &[Box<dyn Signer>], facts: &Facts) -> Result<(), Error> {
+    for (place, (source, key)) in sources.iter().zip(keys).enumerate() {
+        check_release(source, key.as_ref(), facts)?;
         let earlier = keys.iter().take(place).position(|it| it.id() == key.id());
-        if let Some(first) = earlier.and_then(|earlier| paths.get(earlier)) {
-            return Err(Error::unexpected(
-                path,
+        if let Some(first) = earlier.and_then(|earlier| sources.get(earlier)) {
+            return Err(Error::argument(
+                source,
                 format!("the private key {} a second time", key.id()),
-                format!("each key once, and {} has it", first.display()),
+                format!("each key once, and {first} has it"),
                 "a key counts once: leave it out, or give another one",
             ));
         }
@@ -106,13 +114,13 @@ fn check_keys(paths: &[PathBuf], keys: &[SigningKey], facts: &Facts) -> Result<(
     Ok(())
 }
 
-fn check_release(path: &Path, key: &SigningKey, facts: &Facts) -> Result<(), Error> {
+fn check_release(source: &Source, key: &dyn Signer, facts: &Facts) -> Result<(), Error> {
     let mut keys = facts.ring.keys.iter();
     let entry = keys.find(|entry| entry.key.id == key.id());
     match entry {
         Some(entry) if entry.key.roles.release => Ok(()),
-        _ => Err(Error::unexpected(
-            path,
+        _ => Err(Error::argument(
+            source,
             format!("the private key {}, which is no release key", key.id()),
             format!(
                 "a release key of the ring {}",

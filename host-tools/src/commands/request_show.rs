@@ -8,6 +8,7 @@ use crate::{Error, files, request};
 
 /// Show what a request asks, and who signed it; exit status 1 if that is not enough.
 #[derive(clap::Args)]
+#[command(after_help = "Example:\n  bistable request show back.req --layout layout.toml")]
 pub struct Arguments {
     /// The request.
     #[arg(value_name = "REQUEST")]
@@ -21,11 +22,11 @@ pub struct Arguments {
 ///
 /// # Errors
 /// The file is no request, or too few release keys of the ring have signed it.
-pub fn run(arguments: &Arguments, _output: &Output) -> Result<(), Error> {
+pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
     let facts = Facts::read(&arguments.layout)?;
     let path = &arguments.request;
     let bytes = files::read(path, "read the request")?;
     let request = request::parse(path, &bytes)?;
-    print!("{}", request::describe(path, &request, &facts));
+    output.say(&request::describe(path, &request, &facts))?;
     request::check(&request, &facts, path.display())
 }

@@ -1,20 +1,24 @@
 //! `bistable serve`: a store over HTTP until somebody stops it.
 
+use std::fmt::{self, Display};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
+use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::output::Output;
+use crate::output::{Output, Report};
 use crate::reports::Reports;
 use crate::store::Store;
 use crate::{Error, atomic, serve};
 
 /// Serve a store over HTTP: newest digest, images by range, reports.
 #[derive(clap::Args)]
+#[command(after_help = "Example:\n  bistable serve store --listen 127.0.0.1:8080")]
 pub struct Arguments {
     /// The store, which is made if it is not there.
     #[arg(value_name = "DIR")]
@@ -31,7 +35,7 @@ pub struct Arguments {
 ///
 /// # Errors
 /// The address or the store cannot be used.
-pub fn run(arguments: &Arguments, _output: &Output) -> Result<(), Error> {
+pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
     let store = Store::open(&arguments.store)?;
     let reports = Reports::open(&arguments.store)?;
     let cannot_listen = |source| Error::Io {
@@ -47,20 +51,38 @@ pub fn run(arguments: &Arguments, _output: &Output) -> Result<(), Error> {
             .await
             .map_err(cannot_listen)?;
         let address = listener.local_addr().map_err(cannot_listen)?;
-        announce(address, arguments.port_file.as_deref())?;
+        write_port(address, arguments.port_file.as_deref())?;
+        let address = address.to_string();
+        output.say(&Listening { address })?;
         serve::serve(listener, store, reports, stop)
             .await
             .map_err(cannot_listen)
     })
 }
 
-fn announce(address: SocketAddr, port_file: Option<&Path>) -> Result<(), Error> {
-    println!("listening on http://{address}");
-    if let Some(path) = port_file {
-        let line = format!("{}\n", address.port());
-        atomic::replace(path, line.as_bytes()).map_err(Error::io(path, "write the port"))?;
+/// Said when the server can be reached.
+#[derive(Serialize, JsonSchema)]
+pub struct Listening {
+    /// Address and port.
+    pub address: String,
+}
+
+impl Display for Listening {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(formatter, "listening on http://{}", self.address)
     }
-    Ok(())
+}
+
+impl Report for Listening {
+    const FORMAT: &'static str = "serve/1";
+}
+
+fn write_port(address: SocketAddr, port_file: Option<&Path>) -> Result<(), Error> {
+    let Some(path) = port_file else {
+        return Ok(());
+    };
+    let line = format!("{}\n", address.port());
+    atomic::replace(path, line.as_bytes()).map_err(Error::io(path, "write the port"))
 }
 
 fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {

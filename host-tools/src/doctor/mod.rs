@@ -1,19 +1,33 @@
-//! `bistable doctor`: what would boot from a flash file, as what and why, and what is refused.
+//! `bistable doctor`: what would boot from a flash file, as what and why, what is refused, what the
+//! journal went through, and what to do.
 //!
 //! The answer is the bootloader's own: its story runs over a copy of the flash in memory, with the
-//! reset reason that is asked about and RAM that did not survive. The file is not changed.
+//! reset reason that is asked about and RAM that did not survive. The file is not changed. It may hold
+//! a part of the flash: what can be judged is judged, and what boots is said if the bootloader wanted
+//! nothing that is missing.
 //!
 //! | file | idea |
 //! | --- | --- |
+//! | [`dump`] | a flash, or as much of it as a file holds |
 //! | [`mod@examine`] | runs the bootloader on a copy, and looks at what it left |
 //! | [`board`] | a board in memory |
-//! | [`text`] | what was found, for people |
-//! | [`json`] | the same for programs; the keys are listed there |
-//! | [`words`] | how states, roles and resets are called in both |
+//! | [`mod@sectors`] | the journal's sectors as they lie, and what the device went through |
+//! | [`mod@strange`] | what may be wrong with the file rather than with the device |
+//! | [`advice`] | what to do |
+//! | [`report`] | what was found, for programs |
+//! | [`text`] | the same for people |
+//! | [`mod@map`], [`picture`] | what lies where on the flash, and how that looks |
+//! | [`words`] | how states, roles and resets are called |
 
+pub mod advice;
 pub mod board;
+pub mod dump;
 pub mod examine;
-pub mod json;
+pub mod map;
+pub mod picture;
+pub mod report;
+pub mod sectors;
+pub mod strange;
 pub mod text;
 pub mod words;
 
@@ -21,22 +35,31 @@ use std::path::PathBuf;
 
 use bistable_core::reset::ResetReason;
 use bistable_core::version::Version;
+use bistable_layout::product::Flash;
 
 use crate::facts::{Facts, parse_version, workspace_version};
 use crate::output::Output;
 use crate::{Error, files};
 
-pub use examine::{Boots, Conditions, Examination, InSlot, examine};
+pub use dump::Dump;
+pub use examine::{Boots, Conditions, Examination, InSlot, Seen, examine, examine_dump};
+pub use report::Diagnosis;
 
-/// Say what would boot from a flash file, and why; exit status 1 if nothing does.
+/// Say what would boot from a flash file, why, and what to do; exit status 1 if nothing boots.
 #[derive(clap::Args)]
+#[command(
+    after_help = "Example:\n  bistable doctor flash.bin --layout layout.toml --reset watchdog"
+)]
 pub struct Arguments {
-    /// The flash file; what lies behind the layout's flash is ignored.
+    /// The flash file, or a part of it; what lies behind the layout's flash is ignored.
     #[arg(value_name = "FLASH")]
     pub flash: PathBuf,
     /// The product's layout.toml.
     #[arg(long, value_name = "FILE")]
     pub layout: PathBuf,
+    /// Where the file's first byte lies: its address, or how many bytes behind the flash's start.
+    #[arg(long, value_name = "ADDRESS|OFFSET", value_parser = parse_place)]
+    pub at: Option<u32>,
     /// Why the processor starts: power-on, brown-out, pin, software, watchdog, lock-up or unknown.
     #[arg(long, value_name = "REASON", default_value = "power-on", value_parser = words::parse_reset)]
     pub reset: ResetReason,
@@ -48,55 +71,78 @@ pub struct Arguments {
 /// Runs the command.
 ///
 /// # Errors
-/// The flash is not whole, or nothing boots from it.
+/// Nothing boots, or it cannot be said from this file.
 pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
     let facts = Facts::read(&arguments.layout)?;
     let flash = facts.flash(&arguments.layout)?;
-    let path = &arguments.flash;
-    let mut bytes = files::read(path, "read the flash")?;
-    let size = flash.size as usize;
-    if bytes.len() < size {
-        return Err(too_short(arguments, bytes.len(), &facts));
-    }
-    bytes.truncate(size);
+    let bytes = files::read(&arguments.flash, "read the flash")?;
+    let dump = Dump::part(&bytes, offset(arguments.at, flash)?, flash.size as usize);
     let conditions = Conditions {
         reset: arguments.reset,
         bootloader: arguments.bootloader_version,
     };
-    let examination = examine(&bytes, &facts, conditions);
-    match output.is_json() {
-        true => println!("{}", json::render(&examination, &facts)),
-        false => print!("{}", text::render(&examination, &facts)),
+    let examination = examine_dump(&dump, &facts, conditions);
+    output.say(&Diagnosis::new(&examination, &dump, &facts))?;
+    match examination.boots {
+        Some(_) => Ok(()),
+        None => Err(no_boot(arguments, &examination)),
     }
-    if examination.boots.is_some() {
-        return Ok(());
+}
+
+/// Where the file begins, from the flash's start. What can be both is an address.
+fn offset(at: Option<u32>, flash: &Flash) -> Result<usize, Error> {
+    let Some(at) = at else {
+        return Ok(0);
+    };
+    let behind = at.checked_sub(flash.address);
+    let of_address = behind.filter(|offset| *offset < flash.size);
+    let offset = of_address.or_else(|| (at < flash.size).then_some(at));
+    offset.map(|offset| offset as usize).ok_or_else(|| {
+        let (address, size) = (flash.address, flash.size);
+        let end = u64::from(address) + u64::from(size);
+        Error::argument(
+            "--at",
+            format!("{at:#x}"),
+            format!("an address in {address:#x}..{end:#x}, or an offset below {size:#x}"),
+            "say where the first byte of the file was read from",
+        )
+    })
+}
+
+fn no_boot(arguments: &Arguments, examination: &Examination) -> Error {
+    if !examination.missing.is_empty() {
+        return Error::unexpected(
+            &arguments.flash,
+            format!(
+                "not enough to say what boots: {} is not, or not all, in this file",
+                examination.missing.join(", ")
+            ),
+            "all that the bootloader would read",
+            "read the whole flash, or say with `--at` where this part of it begins",
+        );
     }
     let refused = examination
         .refused
         .iter()
         .map(|(slot, refusal)| format!("slot {slot:?} refused as {refusal}"));
     let refused: Vec<_> = refused.collect();
-    Err(Error::unexpected(
-        path,
+    Error::unexpected(
+        &arguments.flash,
         match refused.is_empty() {
             true => "nothing that boots".into(),
             false => format!("nothing that boots: {}", refused.join(", ")),
         },
         "an image that verifies in one of the slots",
         "such a device waits in recovery",
-    ))
+    )
 }
 
-fn too_short(arguments: &Arguments, len: usize, facts: &Facts) -> Error {
-    let slots = &facts.product.slots_flash;
-    let regions = facts.product.regions().into_iter();
-    let missing = regions.filter(|region| region.device == *slots && region.end > len as u64);
-    let missing: Vec<_> = missing.map(|region| region.name).collect();
-    let size = facts.product.flash.get(slots).map_or(0, |flash| flash.size);
-    Error::unexpected(
-        &arguments.flash,
-        format!("{len} bytes, without all of {}", missing.join(", ")),
-        format!("at least the {size} bytes of flash `{slots}`"),
-        "read the whole flash, from its first byte on",
-    )
+/// For the command line: a number, in hexadecimal digits behind `0x`; `_` may stand between digits.
+fn parse_place(text: &str) -> Result<u32, String> {
+    let digits = text.replace('_', "");
+    let parsed = match digits.strip_prefix("0x").or(digits.strip_prefix("0X")) {
+        Some(digits) => u32::from_str_radix(digits, 16),
+        None => digits.parse(),
+    };
+    parsed.map_err(|_| "a number below 2^32, such as 0x2100_3000 or 12288".into())
 }

@@ -1,4 +1,4 @@
-//! What was found, for people.
+//! What was found, for people: a picture, then a few lines for each thing.
 
 use std::fmt::{Display, Write as _};
 
@@ -8,15 +8,37 @@ use bistable_core::layout::Slot;
 use bistable_core::state::{SlotState, Snapshot};
 use bistable_core::transition::Charge;
 
-use crate::doctor::examine::{Boots, Examination};
+use crate::doctor::examine::{Boots, Examination, Seen};
+use crate::doctor::picture::Picture;
+use crate::doctor::report::Diagnosis;
 use crate::doctor::words;
 use crate::facts::Facts;
+use crate::output::{BAD, GOOD, paint};
 
-/// The examination, a few lines for each thing.
+/// The diagnosis as text.
 #[must_use]
-pub fn render(examination: &Examination, facts: &Facts) -> String {
+pub fn render(diagnosis: &Diagnosis, examination: &Examination, facts: &Facts) -> String {
     let mut text = Text::default();
-    text.line("journal", journal(&examination.journal));
+    let picture = Picture {
+        name: &diagnosis.flash.name,
+        address: diagnosis.flash.address.into(),
+        size: diagnosis.flash.size,
+        places: &diagnosis.regions,
+    };
+    let _ = writeln!(text.0, "{picture}"); // A String takes everything.
+    text.line("journal", journal(examination.journal.as_ref()));
+    for (number, sector) in examination.sectors.iter().enumerate() {
+        let counts = if sector.view.current { ", counts" } else { "" };
+        text.line("", format!("sector {number}: {}{counts}", sector.says()));
+    }
+    for step in &diagnosis.history {
+        let changes = match step.changes.is_empty() {
+            true => "the same, written again".into(),
+            false => step.changes.join(", "),
+        };
+        let sequence = step.sequence;
+        text.line("history", format!("{sequence}: {changes}"));
+    }
     if let Some(snapshot) = examination.snapshot() {
         text.line("state", state(snapshot, facts));
     }
@@ -36,7 +58,7 @@ pub fn render(examination: &Examination, facts: &Facts) -> String {
                 "{}, sequence {}: {}",
                 rejection.digest,
                 rejection.sequence,
-                facts.reason_text(rejection.reason)
+                words::reason(rejection.reason, facts)
             ),
         );
     }
@@ -50,7 +72,7 @@ pub fn render(examination: &Examination, facts: &Facts) -> String {
                 "boots",
                 format!(
                     "{} {} in slot {:?}, {}",
-                    boots.version,
+                    paint(GOOD, boots.version),
                     boots.digest,
                     boots.slot,
                     as_what(boots)
@@ -64,36 +86,46 @@ pub fn render(examination: &Examination, facts: &Facts) -> String {
                 text.line("writes", written);
             }
         }
+        None if !examination.missing.is_empty() => text.line(
+            "boots",
+            format!(
+                "cannot be said, because of what is not in this file: {}",
+                examination.missing.join(", ")
+            ),
+        ),
         None => text.line(
             "boots",
-            format!("nothing after {reset}: the device waits in recovery"),
+            format!(
+                "{} after {reset}: the device waits in recovery",
+                paint(BAD, "nothing")
+            ),
         ),
+    }
+    for advice in &diagnosis.advice {
+        text.line("to do", advice);
     }
     text.0
 }
 
-fn journal(opened: &Opened) -> String {
+fn journal(opened: Option<&Opened>) -> String {
     match opened {
-        Opened::Sound { rewrites: 0, .. } => "whole".into(),
-        Opened::Sound { rewrites, .. } => {
+        Some(Opened::Sound { rewrites: 0, .. }) => "whole".into(),
+        Some(Opened::Sound { rewrites, .. }) => {
             format!("cut while it was written; this boot heals it with {rewrites} rewrites")
         }
-        Opened::GaveUp(_) => "cannot be made whole: no trial, no update".into(),
-        Opened::Lost => "lost, or never written: both slots are verified".into(),
+        Some(Opened::GaveUp(_)) => "cannot be made whole: no trial, no update".into(),
+        Some(Opened::Lost) => "lost, or never written: both slots are verified".into(),
+        None => "not all of it is in this file, so what it says cannot be said".into(),
     }
 }
 
 fn state(snapshot: &Snapshot, facts: &Facts) -> String {
-    let keys = facts.ring.keys.iter().enumerate();
-    let revoked = keys.filter(|(place, _)| snapshot.revoked.contains(*place));
-    let revoked: Vec<_> = revoked.map(|(_, entry)| entry.name.as_str()).collect();
-    let revoked = match revoked.is_empty() {
-        true => "no key revoked".into(),
-        false => format!("revoked {}", revoked.join(", ")),
-    };
     format!(
-        "active {:?}, floor {}, schema {}, {revoked}",
-        snapshot.active, snapshot.floor, snapshot.schema
+        "active {:?}, floor {}, schema {}, {} revoked",
+        snapshot.active,
+        snapshot.floor,
+        snapshot.schema,
+        words::revoked(snapshot, facts)
     )
 }
 
@@ -120,7 +152,7 @@ fn said_of(slot: Slot, examination: &Examination, facts: &Facts) -> String {
             let (attempts, power) = (budget.attempts, budget.power);
             said += &format!(", {started}, {attempts} attempts and {power} power-ons left");
         }
-        SlotState::Rejected(_, reason) => said += &format!(", {}", facts.reason_text(reason)),
+        SlotState::Rejected(_, reason) => said += &format!(", {}", words::reason(reason, facts)),
         SlotState::Empty | SlotState::Receiving(_) | SlotState::Confirmed(_) => {}
     }
     said
@@ -130,12 +162,14 @@ fn said_of(slot: Slot, examination: &Examination, facts: &Facts) -> String {
 fn lies_in(slot: Slot, examination: &Examination) -> String {
     let in_slot = slot.of(&examination.slots);
     let verdict = match in_slot.verdict {
-        Ok(()) => "verifies".into(),
-        Err(refusal) => format!("does not boot: {refusal}"),
+        Seen::Well(()) => "verifies".into(),
+        Seen::Refused(refusal) => format!("does not boot: {refusal}"),
+        Seen::NotInFile => "not all of it is in this file".into(),
     };
     match &in_slot.manifest {
-        Err(_) => format!("holds no header; {verdict}"),
-        Ok(manifest) => format!(
+        Seen::NotInFile => verdict,
+        Seen::Refused(_) => format!("holds no header; {verdict}"),
+        Seen::Well(manifest) => format!(
             "holds {} {:.4}, sequence {}, security counter {}, {} bytes; {verdict}",
             manifest.version(),
             manifest.digest(),
@@ -160,12 +194,12 @@ fn why(boots: &Boots, examination: &Examination) -> &'static str {
     let trial = Slot::BOTH
         .into_iter()
         .any(|slot| matches!(examination.state(slot), Some(SlotState::Trial(..))));
-    match (boots.role, &examination.journal) {
-        (_, Opened::Lost) => {
+    match (boots.role, examination.journal.as_ref()) {
+        (_, Some(Opened::Lost)) => {
             "the older of the images that verify becomes the active one, a newer one a trial"
         }
         (Role::Trial(_), _) => "a trial whose budget for this reset is not used up goes first",
-        (Role::Active, Opened::GaveUp(_)) if trial => {
+        (Role::Active, Some(Opened::GaveUp(_))) if trial => {
             "a trial that cannot be recorded does not happen"
         }
         (Role::Active, _) if trial => {

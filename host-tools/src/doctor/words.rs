@@ -4,7 +4,9 @@ use bistable_core::choose::Role;
 use bistable_core::journal::Opened;
 use bistable_core::layout::Slot;
 use bistable_core::reset::ResetReason;
-use bistable_core::state::{Origin, SlotState};
+use bistable_core::state::{Origin, ReasonCode, SlotState, Snapshot};
+
+use crate::facts::Facts;
 
 /// `A` or `B`.
 #[must_use]
@@ -51,12 +53,31 @@ pub const fn role(role: Role) -> &'static str {
 
 /// How the journal was found.
 #[must_use]
-pub const fn health(opened: &Opened) -> &'static str {
+pub const fn health(opened: Option<&Opened>) -> &'static str {
     match opened {
-        Opened::Sound { rewrites: 0, .. } => "whole",
-        Opened::Sound { .. } => "healed",
-        Opened::GaveUp(_) => "worn-out",
-        Opened::Lost => "lost",
+        Some(Opened::Sound { rewrites: 0, .. }) => "whole",
+        Some(Opened::Sound { .. }) => "healed",
+        Some(Opened::GaveUp(_)) => "worn-out",
+        Some(Opened::Lost) => "lost",
+        None => "not-in-file",
+    }
+}
+
+/// Why an image was rejected: number and words.
+#[must_use]
+pub fn reason(code: ReasonCode, facts: &Facts) -> String {
+    format!("B{}: {}", code.number(), facts.reason_text(code))
+}
+
+/// The names of the keys that count no more, or that there are none.
+#[must_use]
+pub fn revoked(snapshot: &Snapshot, facts: &Facts) -> String {
+    let keys = facts.ring.keys.iter().enumerate();
+    let revoked = keys.filter(|(place, _)| snapshot.revoked.contains(*place));
+    let revoked: Vec<_> = revoked.map(|(_, entry)| entry.name.as_str()).collect();
+    match revoked.is_empty() {
+        true => "no key".into(),
+        false => revoked.join(", "),
     }
 }
 

@@ -1,11 +1,12 @@
 //! `bistable image build`: two links of one program, one signed image.
 //!
 //! Nothing is written before the image was made and read again. Both programs are kept beside the
-//! image, as `<image>.a.elf` and `<image>.b.elf` (or `.hex`, or `.bin`): a log or a crash dump is read
-//! with them.
+//! image, as `<image>.a.elf` and `<image>.b.elf` (or `.hex`, `.bin`): a log or a crash dump is read with them. So are its
+//! [`records`](super::records). What is built from a package has both; given programs have those that
+//! are given, because nothing is known of how they were made.
 
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bistable_core::digest::Digest;
 use bistable_core::keys::KeyId;
@@ -15,16 +16,24 @@ use bistable_core::version::Version;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
 use crate::facts::{Facts, parse_version};
+use crate::image::elf::Link;
 use crate::image::make::make;
-use crate::image::package::Package;
-use crate::image::program::{Kind, Program, ProgramFile, kept_beside};
-use crate::image::summary::summary;
-use crate::keys::SigningKey;
+use crate::image::package::{Package, Recorded};
+use crate::image::program::{self, Program, ProgramFile, kept_beside};
+use crate::image::provenance::{Making, Statement};
+use crate::image::records::{Kind, read_given};
+use crate::image::sbom;
+use crate::image::summary::Summary;
+use crate::keys::{Passphrases, Source, open_all};
 use crate::output::Output;
 use crate::{Error, files};
 
 /// Build an image from an application package, or from its two links.
 #[derive(clap::Args)]
+#[command(
+    after_help = "Example:\n  bistable image build --package my-app --layout layout.toml --version 1.0.0 \
+    --sequence 1 --security-counter 1 --key keys/development.pem --out v1.img"
+)]
 pub struct Arguments {
     /// The application package, which cargo builds once for each slot.
     #[arg(long, value_name = "NAME", required_unless_present = "program_a")]
@@ -104,43 +113,74 @@ pub struct Arguments {
     /// The oldest bootloader that it runs under.
     #[arg(long, value_name = "VERSION", default_value = "0.0.0", value_parser = parse_version)]
     pub oldest_bootloader: Version,
-    /// A software bill of materials, named in the manifest by its digest.
+    /// A software bill of materials, named in the manifest by its digest, instead of the one that is made
+    /// of a package.
     #[arg(long, value_name = "FILE")]
     pub sbom: Option<PathBuf>,
-    /// A provenance statement, named in the manifest by its digest.
+    /// A provenance statement, named in the manifest by its digest, instead of the one that is made of a
+    /// package.
     #[arg(long, value_name = "FILE")]
     pub provenance: Option<PathBuf>,
-    /// Sign with this private key of the ring; several times for several keys.
-    #[arg(long = "key", value_name = "KEY.pem")]
-    pub keys: Vec<PathBuf>,
+    /// Sign with this private key of the ring, a PEM file or a `pkcs11:` URI; several times for several keys.
+    #[arg(long = "key", value_name = "KEY")]
+    pub keys: Vec<Source>,
+    /// What encrypted keys are opened with.
+    #[command(flatten)]
+    pub passphrases: Passphrases,
 }
 
 /// Runs the command.
 ///
 /// # Errors
 /// Nothing was written.
-pub fn run(arguments: &Arguments, _output: &Output) -> Result<(), Error> {
+pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
     let facts = Facts::read(&arguments.layout)?;
     let fields = fields(arguments, &facts)?;
-    let keys = signing_keys(&arguments.keys, &facts)?;
-    let [a, b] = programs(arguments, &facts)?;
+    let keys = open_all(&arguments.keys, &arguments.passphrases, &facts)?;
+    let Programs { programs, package } = programs(arguments, &facts)?;
+    let [a, b] = &programs;
     let links = [a.link(&facts, Slot::A)?, b.link(&facts, Slot::B)?];
+    let records = records(arguments, &fields, package.as_ref(), &links)?;
+    let digest = |bytes: &Option<Vec<u8>>| bytes.as_deref().map_or(Digest::NONE, Digest::of);
+    let [sbom, provenance] = records.each_ref().map(digest);
+    let fields = Fields {
+        sbom,
+        provenance,
+        ..fields
+    };
     let built = make(&facts, links, fields, &keys)?;
-    let kept_a = kept_beside(&arguments.out, "a", a.kind);
-    let kept_b = kept_beside(&arguments.out, "b", b.kind);
-    files::write_together(&[
-        (kept_a.clone(), &a.bytes),
-        (kept_b.clone(), &b.bytes),
-        (arguments.out.clone(), &built.bytes),
-    ])?;
-    print!("{}", summary(&arguments.out, &built, &facts));
-    println!("programs  {}, {}", kept_a.display(), kept_b.display());
-    Ok(())
+    drop(keys);
+    let programs = [
+        kept_beside(&arguments.out, "a", a.kind),
+        kept_beside(&arguments.out, "b", b.kind),
+    ];
+    let [kept_a, kept_b] = programs.clone();
+    let mut files = vec![(kept_a, a.bytes.as_slice()), (kept_b, &b.bytes)];
+    let mut kept = [None, None];
+    for ((kind, bytes), kept) in Kind::ALL.into_iter().zip(&records).zip(&mut kept) {
+        if let Some(bytes) = bytes {
+            let path = kind.beside(&arguments.out);
+            *kept = Some(path.clone());
+            files.push((path, bytes));
+        }
+    }
+    files.push((arguments.out.clone(), &built.bytes));
+    files::write_together(&files)?;
+    output.say(&Summary::new(&arguments.out, &built, &facts).with(&programs, kept))
 }
 
-fn programs(arguments: &Arguments, facts: &Facts) -> Result<[Program; 2], Error> {
+/// The programs, and how they were built if they were.
+struct Programs {
+    programs: [Program; 2],
+    package: Option<(Package, Recorded)>,
+}
+
+fn programs(arguments: &Arguments, facts: &Facts) -> Result<Programs, Error> {
     if let (Some(a), Some(b)) = (&arguments.program_a, &arguments.program_b) {
-        return Ok([a.read(facts, Slot::A)?, b.read(facts, Slot::B)?]);
+        return Ok(Programs {
+            programs: [a.read(facts, Slot::A)?, b.read(facts, Slot::B)?],
+            package: None,
+        });
     }
     let package = Package {
         name: arguments.package.clone().unwrap_or_default(),
@@ -150,11 +190,54 @@ fn programs(arguments: &Arguments, facts: &Facts) -> Result<[Program; 2], Error>
         profile: arguments.profile.clone(),
         features: arguments.features.clone(),
     };
-    Ok(package.build()?.map(|program| Program {
-        path: program.path,
-        bytes: program.bytes,
-        kind: Kind::Elf,
-    }))
+    let recorded = package.build_recorded()?;
+    let programs = recorded.programs.clone();
+    Ok(Programs {
+        programs: programs.map(|program| Program {
+            path: program.path,
+            bytes: program.bytes,
+            kind: program::Kind::Elf,
+        }),
+        package: Some((package, recorded)),
+    })
+}
+
+/// Bill of materials and provenance: what was given, else what is known.
+fn records(
+    arguments: &Arguments,
+    fields: &Fields,
+    package: Option<&(Package, Recorded)>,
+    links: &[Link; 2],
+) -> Result<[Option<Vec<u8>>; 2], Error> {
+    let given = |kind, path: &Option<PathBuf>| {
+        let path = path.as_deref();
+        path.map(|path| read_given(kind, path)).transpose()
+    };
+    let sbom = given(Kind::Sbom, &arguments.sbom)?;
+    let provenance = given(Kind::Provenance, &arguments.provenance)?;
+    let Some((package, recorded)) = package else {
+        return Ok([sbom, provenance]);
+    };
+    let sbom_given = sbom.is_some();
+    let sbom = match sbom {
+        Some(sbom) => sbom,
+        None => sbom::make(recorded)?,
+    };
+    let provenance = match provenance {
+        Some(provenance) => provenance,
+        None => {
+            let making = Making {
+                package,
+                recorded,
+                layout: &arguments.layout,
+                fields,
+                payload: links.each_ref().map(|link| Digest::of(&link.payload)),
+                sbom_given,
+            };
+            Statement::of(&making)?.to_bytes()
+        }
+    };
+    Ok([Some(sbom), Some(provenance)])
 }
 
 /// What the arguments say, with the layout's defaults.
@@ -170,10 +253,6 @@ fn fields(arguments: &Arguments, facts: &Facts) -> Result<Fields, Error> {
             "otherwise the image would revoke itself",
         ));
     }
-    let digest_of = |path: &Option<PathBuf>, doing| match path {
-        Some(path) => files::read(path, doing).map(|bytes| Digest::of(&bytes)),
-        None => Ok(Digest::NONE),
-    };
     Ok(Fields {
         version: arguments.version,
         sequence: arguments.sequence,
@@ -185,8 +264,6 @@ fn fields(arguments: &Arguments, facts: &Facts) -> Result<Fields, Error> {
             .unwrap_or(facts.product.trial.seconds),
         schemas: (*arguments.schemas.start(), *arguments.schemas.end()),
         oldest_bootloader: arguments.oldest_bootloader,
-        sbom: digest_of(&arguments.sbom, "read the bill of materials")?,
-        provenance: digest_of(&arguments.provenance, "read the provenance")?,
         revoked: revoked(&arguments.revoke, facts)?,
         ..Fields::default()
     })
@@ -223,35 +300,6 @@ fn revoked(names: &[String], facts: &Facts) -> Result<[Option<KeyId>; MAX_REVOKE
     }
     let mut ids = ids.into_iter();
     Ok([(); MAX_REVOKED].map(|()| ids.next()))
-}
-
-/// Reads private keys. Each must be in the ring: a signature by another one would count for nothing.
-///
-/// # Errors
-/// A key cannot be read, or is not in the ring.
-pub(crate) fn signing_keys(paths: &[PathBuf], facts: &Facts) -> Result<Vec<SigningKey>, Error> {
-    let read = |path: &PathBuf| {
-        let key = SigningKey::read(path)?;
-        check_known(path, &key, facts)?;
-        Ok(key)
-    };
-    paths.iter().map(read).collect()
-}
-
-/// Refuses a key that is not in the product's ring.
-///
-/// # Errors
-/// It names the key and the ring.
-pub(crate) fn check_known(path: &Path, key: &SigningKey, facts: &Facts) -> Result<(), Error> {
-    if facts.key_name(key.id()).is_some() {
-        return Ok(());
-    }
-    Err(Error::unexpected(
-        path,
-        format!("the private key {}", key.id()),
-        format!("a key of the ring {}", facts.product.ring_path.display()),
-        "this product's devices would skip its signature: give another key or another layout",
-    ))
 }
 
 fn parse_schemas(text: &str) -> Result<RangeInclusive<u16>, String> {

@@ -20,7 +20,7 @@ use bistable_core::page::{Page, PageRef};
 use bistable_core::refusal::Refusal;
 
 use crate::Error;
-use crate::image::advice::advice;
+use crate::refusals::refusal::explain;
 
 /// An image file.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -72,6 +72,28 @@ impl ImageFile {
     /// # Errors
     /// The first part that is not what it should be.
     pub fn parse(bytes: &[u8]) -> Result<Self, Defect> {
+        match Self::survey(bytes) {
+            (Some(image), defects) => defects.into_iter().next().map_or(Ok(image), Err),
+            (None, defects) => Err(defects.into_iter().next().unwrap_or_else(Defect::unknown)),
+        }
+    }
+
+    /// Takes a file apart as far as that goes: all that is wrong with it, in the order of the file. The
+    /// image is there if only chunks, or bytes behind the last one, are wrong; it holds what is there.
+    #[must_use]
+    pub fn survey(bytes: &[u8]) -> (Option<Self>, Vec<Defect>) {
+        let mut defects = Vec::new();
+        let image = Self::read(bytes, &mut defects);
+        match image {
+            Ok(image) => (Some(image), defects),
+            Err(last) => {
+                defects.push(last);
+                (None, defects)
+            }
+        }
+    }
+
+    fn read(bytes: &[u8], defects: &mut Vec<Defect>) -> Result<Self, Defect> {
         let mut reader = Reader { bytes, offset: 0 };
         let header = *reader.header()?;
         let manifest = *Header::new_checked(&header)
@@ -89,7 +111,7 @@ impl ImageFile {
                 .map_err(|refusal| Defect::refused(part, offset, refusal))?;
             let mut fixups = 0;
             for index in page.chunks() {
-                fixups += reader.chunk(&page, index, &manifest, &mut payloads)?;
+                fixups += reader.chunk(&page, index, &manifest, &mut payloads, defects)?;
             }
             chunk = page.chunks().end;
             next = page.next();
@@ -100,7 +122,7 @@ impl ImageFile {
                 digest: expected.digest,
             });
         }
-        reader.finish()?;
+        defects.extend(reader.finish().err());
         Ok(Self {
             header,
             manifest,
@@ -194,6 +216,7 @@ impl<'f> Reader<'f> {
         index: u32,
         manifest: &Manifest,
         payloads: &mut [Vec<u8>; 2],
+        defects: &mut Vec<Defect>,
     ) -> Result<usize, Defect> {
         let part = format!("chunk {index}");
         let offset = self.offset;
@@ -205,7 +228,7 @@ impl<'f> Reader<'f> {
             record.apply(slot, &mut chunk);
             if Digest::of(&chunk) != record.digest(slot) {
                 let part = format!("{part} in slot {slot:?}");
-                return Err(Defect::refused(part, offset, Refusal::BadChunk));
+                defects.push(Defect::refused(part, offset, Refusal::BadChunk));
             }
             slot.of_mut(payloads).extend_from_slice(&chunk);
         }
@@ -233,13 +256,25 @@ impl Defect {
         }
     }
 
+    /// What is no image says why: this is for the case that there is not.
+    pub(crate) fn unknown() -> Self {
+        Self::refused("header", 0, Refusal::NotAManifest)
+    }
+
     /// As the line that a command prints about the file at `path`.
     #[must_use]
     pub fn at(&self, path: &Path) -> Error {
-        let (expected, hint) = match self.wrong {
+        let (expected, hint) = self.mend();
+        Error::unexpected(path, self, expected, hint)
+    }
+
+    /// What was expected, and what to do.
+    #[must_use]
+    pub fn mend(&self) -> (String, &'static str) {
+        match self.wrong {
             Wrong::Refused(refusal) => {
-                let (expected, hint) = advice(refusal);
-                (expected.into(), hint)
+                let explanation = explain(refusal);
+                (explanation.expected.into(), explanation.mend)
             }
             Wrong::Truncated(missing) => (
                 format!("{missing} bytes more"),
@@ -249,8 +284,7 @@ impl Defect {
                 "the end of the file".into(),
                 "nothing belongs behind an image: copy it, or build it, again",
             ),
-        };
-        Error::unexpected(path, self, expected, hint)
+        }
     }
 }
 

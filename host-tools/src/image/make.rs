@@ -10,7 +10,7 @@ use crate::image::assemble::Chain;
 use crate::image::elf::Link;
 use crate::image::file::ImageFile;
 use crate::image::pair::Pair;
-use crate::keys::SigningKey;
+use crate::keys::Signer;
 
 /// An image, made and checked.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,12 +24,12 @@ pub struct Built {
 /// Makes an image of two links. Of `fields`, what the links and the layout say is filled in here.
 ///
 /// # Errors
-/// The links differ in more than addresses, or the manifest's format does not allow it.
+/// The links differ in more than addresses, the manifest's format does not allow it, or a key cannot sign.
 pub fn make(
     facts: &Facts,
     links: [Link; 2],
     fields: Fields,
-    keys: &[SigningKey],
+    keys: &[Box<dyn Signer>],
 ) -> Result<Built, Error> {
     let [a, b] = links;
     let path = b.path.clone();
@@ -65,7 +65,8 @@ pub fn make(
     };
     let manifest =
         manifest.map_err(|refusal| impossible(format!("a manifest refused as {refusal}")))?;
-    let mut signatures: Vec<_> = keys.iter().map(|key| key.sign(&manifest)).collect();
+    let signatures = keys.iter().map(|key| key.sign_manifest(&manifest));
+    let mut signatures = signatures.collect::<Result<Vec<_>, _>>()?;
     let header = header::assemble(&manifest, &mut signatures).map_err(|_| {
         Error::argument(
             "--key",

@@ -1,13 +1,17 @@
 //! Cargo, called once for each slot: what differs between the two links is an environment variable.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use bistable_core::layout::Slot;
 use bistable_firmware::Toolchain;
 use bistable_layout::build::SLOT_VARIABLE;
+use cargo_metadata::PackageId;
 use serde::Deserialize;
 
+use crate::image::project::{Project, called_in};
+use crate::image::remap;
 use crate::{Error, files};
 
 /// An application package, and how it is built.
@@ -36,6 +40,26 @@ pub struct Program {
     pub bytes: Vec<u8>,
 }
 
+/// Both programs, and what they were made of.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// As linked for A, and as linked for B.
+    pub programs: [Program; 2],
+    /// The project.
+    pub project: Project,
+    /// The packages that cargo compiled for it, or had compiled before.
+    pub compiled: BTreeMap<PackageId, Use>,
+}
+
+/// What a package is for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Use {
+    /// It runs while the program is built, and is no part of it.
+    Building,
+    /// It is linked into the program.
+    Linked,
+}
+
 impl Package {
     /// Builds it for A, then for B, into the same directory.
     ///
@@ -43,6 +67,14 @@ impl Package {
     /// There is no toolchain, cargo fails (what it says is on standard error), or it is not clear
     /// which program is meant.
     pub fn build(&self) -> Result<[Program; 2], Error> {
+        self.build_recorded().map(|recorded| recorded.programs)
+    }
+
+    /// The same, and what the programs were made of.
+    ///
+    /// # Errors
+    /// As [`Self::build`].
+    pub fn build_recorded(&self) -> Result<Recorded, Error> {
         let toolchain = Toolchain::for_target(&self.target).map_err(|error| {
             Error::argument(
                 format!("--target {}", self.target),
@@ -51,15 +83,26 @@ impl Package {
                 "or give two finished links with --program-a and --program-b",
             )
         })?;
-        Ok([
-            self.build_for(&toolchain, Slot::A)?,
-            self.build_for(&toolchain, Slot::B)?,
-        ])
+        let manifest = self.manifest.as_deref();
+        let project = Project::of(&toolchain, &self.name, manifest, &self.features)?;
+        let configuration = remap::configuration(&project, &toolchain);
+        let build = |slot| {
+            let mut command = self.command(&toolchain, slot);
+            command.args(["--config", &configuration]);
+            called_in(&mut command, project.directory());
+            self.build_for(command, slot)
+        };
+        let (a, messages) = build(Slot::A)?;
+        let (b, _) = build(Slot::B)?;
+        Ok(Recorded {
+            programs: [a, b],
+            compiled: compiled(&messages, &self.target),
+            project,
+        })
     }
 
-    fn build_for(&self, toolchain: &Toolchain, slot: Slot) -> Result<Program, Error> {
+    fn build_for(&self, mut command: Command, slot: Slot) -> Result<(Program, String), Error> {
         eprintln!("building {} for slot {slot:?}", self.name);
-        let mut command = self.command(toolchain, slot);
         let failed = |found: String| {
             Error::argument(
                 format!("package `{}`", self.name),
@@ -77,7 +120,7 @@ impl Package {
         let messages = String::from_utf8_lossy(&output.stdout);
         let path = self.program(&messages)?;
         let bytes = files::read(&path, "read the program")?;
-        Ok(Program { path, bytes })
+        Ok((Program { path, bytes }, messages.into_owned()))
     }
 
     fn command(&self, toolchain: &Toolchain, slot: Slot) -> Command {
@@ -87,13 +130,9 @@ impl Package {
             .args(["--profile", &self.profile])
             .arg("--message-format=json-render-diagnostics")
             .env(SLOT_VARIABLE, format!("{slot:?}"))
-            .stdin(Stdio::null())
             .stderr(Stdio::inherit());
         if let Some(bin) = &self.bin {
             command.args(["--bin", bin]);
-        }
-        if let Some(manifest) = &self.manifest {
-            command.arg("--manifest-path").arg(manifest);
         }
         if !self.features.is_empty() {
             command.args(["--features", &self.features.join(",")]);
@@ -103,10 +142,8 @@ impl Package {
 
     /// The one program that cargo's messages speak of.
     fn program(&self, messages: &str) -> Result<PathBuf, Error> {
-        let artifacts = messages
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Message>(line).ok());
-        let programs: Vec<_> = artifacts.filter_map(|message| message.executable).collect();
+        let programs = parse(messages).filter_map(|message| message.executable);
+        let programs: Vec<_> = programs.collect();
         match programs.as_slice() {
             [program] => Ok(program.clone()),
             programs => {
@@ -132,10 +169,37 @@ fn name(path: &Path) -> String {
         .into_owned()
 }
 
+/// The packages that cargo speaks of. What is linked lies in a directory that is named after the target.
+fn compiled(messages: &str, target: &str) -> BTreeMap<PackageId, Use> {
+    let mut compiled = BTreeMap::new();
+    for message in parse(messages) {
+        let Some(package) = message.package_id else {
+            continue;
+        };
+        let for_target = |path: &PathBuf| path.iter().any(|part| part == target);
+        let purpose = match message.filenames.iter().any(for_target) {
+            true => Use::Linked,
+            false if message.filenames.is_empty() => continue,
+            false => Use::Building,
+        };
+        let known = compiled.entry(package).or_insert(purpose);
+        *known = purpose.max(*known);
+    }
+    compiled
+}
+
+fn parse(messages: &str) -> impl Iterator<Item = Message> {
+    let lines = messages.lines();
+    lines.filter_map(|line| serde_json::from_str(line).ok())
+}
+
 /// What matters in a line of `cargo build --message-format=json`.
 #[derive(Deserialize)]
 struct Message {
+    package_id: Option<PackageId>,
     executable: Option<PathBuf>,
+    #[serde(default)]
+    filenames: Vec<PathBuf>,
 }
 
 #[cfg(test)]
@@ -163,6 +227,26 @@ mod tests {
             r#"{"reason":"build-finished","success":true}"#,
         );
         assert_eq!(package().program(messages).unwrap(), Path::new("/t/demo"));
+    }
+
+    #[test]
+    fn a_package_that_is_linked_and_used_for_building_counts_as_linked() {
+        let line = |name: &str, path: &str| {
+            format!(r#"{{"package_id":"{name}@1.0.0","filenames":["{path}"]}}"#)
+        };
+        let messages = [
+            line("both", "/t/thumbv7m-none-eabi/firmware/deps/libboth.rlib"),
+            line("both", "/t/firmware/deps/libboth.rlib"),
+            line("macros", "/t/firmware/deps/libmacros.so"),
+            r#"{"reason":"build-finished","success":true}"#.into(),
+        ];
+        let compiled = compiled(&messages.join("\n"), "thumbv7m-none-eabi");
+        let found: Vec<_> = compiled
+            .iter()
+            .map(|(id, purpose)| (id.repr.as_str(), *purpose))
+            .collect();
+        let expected = [("both@1.0.0", Use::Linked), ("macros@1.0.0", Use::Building)];
+        assert_eq!(found, expected);
     }
 
     #[test]

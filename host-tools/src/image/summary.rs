@@ -1,51 +1,217 @@
 //! What `image build` says of an image: how full the slot is, and what it costs.
 
-use std::path::Path;
+use std::fmt::{self, Display};
+use std::path::{Path, PathBuf};
 
 use bistable_core::header::Header;
+use bistable_core::layout::HEADER_LEN;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::facts::Facts;
 use crate::image::cost::instructions_to_verify;
 use crate::image::make::Built;
-use crate::image::signers::Signers;
+use crate::image::signers::{Signers, Verdict};
+use crate::output::Report;
 
-/// A few lines about the image that was written to `path`.
-#[must_use]
-pub fn summary(path: &Path, built: &Built, facts: &Facts) -> String {
-    let image = &built.image;
-    let manifest = image.manifest();
-    let layout = &facts.product.layout;
-    let used = u64::from(layout.payload_offset) + u64::from(manifest.payload_len());
-    let size = u64::from(layout.slot_size);
-    let header = Header::new_checked(image.header());
-    let signed = header.map_or_else(
-        |_| String::new(),
-        |header| Signers::of(&header, facts).to_string(),
-    );
-    let instructions = instructions_to_verify(manifest, &facts.key_ring());
-    format!(
-        "image     {} ({} bytes)\n\
-         name      {}\n\
-         version   {}, sequence {}, security counter {}\n\
-         slot      {:.1} % used, {} bytes headroom\n\
-         fix-ups   {} bytes differ between the slots\n\
-         pages     {} bytes in {} pages, {:.1} % of the file\n\
-         boot      about {:.1} million instructions to verify\n\
-         signed    {signed}\n",
-        path.display(),
-        built.bytes.len(),
-        manifest.digest(),
-        manifest.version(),
-        manifest.sequence(),
-        manifest.security_counter(),
-        percent(used, size),
-        size.saturating_sub(used),
-        image.fixups(),
-        image.pages_len(),
-        image.pages().len(),
-        percent(image.pages_len() as u64, built.bytes.len() as u64),
-        instructions as f64 / 1e6,
-    )
+/// An image that was made.
+#[derive(Serialize, JsonSchema)]
+pub struct Summary {
+    /// Where it is.
+    pub image: PathBuf,
+    /// Its length in bytes.
+    pub bytes: usize,
+    /// The digest of its manifest, 64 hexadecimal digits.
+    pub name: String,
+    /// Three numbers.
+    pub version: String,
+    /// Decides what may be installed.
+    pub sequence: u32,
+    /// Decides what may be booted.
+    pub security_counter: u32,
+    /// How much of the slot it takes, in bytes.
+    pub used: u64,
+    /// How much of the slot it leaves, in bytes.
+    pub headroom: u64,
+    /// How many bytes differ between the slots.
+    pub fixups: usize,
+    /// How many pages there are.
+    pub pages: usize,
+    /// Their length together, in bytes.
+    pub pages_bytes: usize,
+    /// About how many instructions a Cortex-M3 takes to verify it at boot.
+    pub instructions_to_verify: u64,
+    /// Who signed it.
+    pub signed: Signed,
+    /// The programs as linked for A and for B.
+    pub programs: Vec<PathBuf>,
+    /// The software bill of materials; `null` if there is none.
+    pub sbom: Option<PathBuf>,
+    /// The provenance statement; `null` if there is none.
+    pub provenance: Option<PathBuf>,
+}
+
+/// Who signed an image, and whether that is enough.
+#[derive(Serialize, JsonSchema)]
+pub struct Signed {
+    /// How many valid signatures by release keys there are.
+    pub release: u8,
+    /// How many it takes.
+    pub release_threshold: u8,
+    /// How many valid signatures by root keys there are.
+    pub root: u8,
+    /// How many it takes; 0 unless the image revokes keys.
+    pub root_threshold: u8,
+    /// In ascending order of key.
+    pub signatures: Vec<Signature>,
+    #[serde(skip)]
+    text: String,
+}
+
+/// One signature.
+#[derive(Serialize, JsonSchema)]
+pub struct Signature {
+    /// The id of the key, 8 hexadecimal digits.
+    pub key: String,
+    /// The key's name in the ring; `null` if the ring does not know it.
+    pub name: Option<String>,
+    /// Whether that key made it; `null` if the ring does not know it.
+    pub valid: Option<bool>,
+}
+
+impl Report for Summary {
+    const FORMAT: &'static str = "image-build/1";
+}
+
+impl Summary {
+    /// About the image that was written to `path`.
+    #[must_use]
+    pub fn new(path: &Path, built: &Built, facts: &Facts) -> Self {
+        let image = &built.image;
+        let manifest = image.manifest();
+        let layout = &facts.product.layout;
+        let used = u64::from(layout.payload_offset) + u64::from(manifest.payload_len());
+        Self {
+            image: path.into(),
+            bytes: built.bytes.len(),
+            name: manifest.digest().to_string(),
+            version: manifest.version().to_string(),
+            sequence: manifest.sequence(),
+            security_counter: manifest.security_counter(),
+            used,
+            headroom: u64::from(layout.slot_size).saturating_sub(used),
+            fixups: image.fixups(),
+            pages: image.pages().len(),
+            pages_bytes: image.pages_len(),
+            instructions_to_verify: instructions_to_verify(manifest, &facts.key_ring()),
+            signed: Signed::of(image.header(), facts),
+            programs: Vec::new(),
+            sbom: None,
+            provenance: None,
+        }
+    }
+
+    /// With the files that were written beside it.
+    #[must_use]
+    pub fn with(self, programs: &[PathBuf; 2], [sbom, provenance]: [Option<PathBuf>; 2]) -> Self {
+        Self {
+            programs: programs.into(),
+            sbom,
+            provenance,
+            ..self
+        }
+    }
+}
+
+impl Signed {
+    /// By an image's header and a product's ring.
+    #[must_use]
+    pub fn of(header: &[u8; HEADER_LEN], facts: &Facts) -> Self {
+        let header = Header::new_checked(header);
+        let signers = header.map(|header| Signers::of(&header, facts));
+        let signers = signers.unwrap_or_else(|_| Signers {
+            signatures: Vec::new(),
+            release: (0, facts.ring.release_threshold),
+            root: (0, 0),
+        });
+        Self::from(&signers)
+    }
+}
+
+impl From<&Signers> for Signed {
+    fn from(signers: &Signers) -> Self {
+        let signatures = signers.signatures.iter().map(|signer| {
+            let (name, valid) = match &signer.verdict {
+                Verdict::Valid(name) => (Some(name), Some(true)),
+                Verdict::Invalid(name) => (Some(name), Some(false)),
+                Verdict::Unknown => (None, None),
+            };
+            Signature {
+                key: signer.id.to_string(),
+                name: name.cloned(),
+                valid,
+            }
+        });
+        Self {
+            release: signers.release.0,
+            release_threshold: signers.release.1,
+            root: signers.root.0,
+            root_threshold: signers.root.1,
+            signatures: signatures.collect(),
+            text: signers.to_string(),
+        }
+    }
+}
+
+impl Display for Signed {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text)
+    }
+}
+
+impl Display for Summary {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let instructions = self.instructions_to_verify as f64 / 1e6;
+        writeln!(
+            formatter,
+            "image     {} ({} bytes)\n\
+             name      {}\n\
+             version   {}, sequence {}, security counter {}\n\
+             slot      {:.1} % used, {} bytes headroom\n\
+             fix-ups   {} bytes differ between the slots\n\
+             pages     {} bytes in {} pages, {:.1} % of the file\n\
+             boot      about {instructions:.1} million instructions to verify\n\
+             signed    {}",
+            self.image.display(),
+            self.bytes,
+            self.name,
+            self.version,
+            self.sequence,
+            self.security_counter,
+            percent(self.used, self.used + self.headroom),
+            self.headroom,
+            self.fixups,
+            self.pages_bytes,
+            self.pages,
+            percent(self.pages_bytes as u64, self.bytes as u64),
+            self.signed,
+        )?;
+        let records = [&self.sbom, &self.provenance].into_iter().flatten();
+        let records: Vec<_> = records.collect();
+        for (name, paths) in [
+            ("programs", self.programs.iter().collect()),
+            ("records", records),
+        ] {
+            let paths: Vec<_> = paths
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect();
+            if !paths.is_empty() {
+                writeln!(formatter, "{name:<9} {}", paths.join(", "))?;
+            }
+        }
+        Ok(())
+    }
 }
 
 fn percent(part: u64, whole: u64) -> f64 {

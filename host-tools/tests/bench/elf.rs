@@ -29,10 +29,11 @@ impl Elf {
     }
 
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        self.bytes_with_sections(&[])
+        let whole = self.segments.first().map(|(_, bytes)| 0..bytes.len());
+        self.bytes_with_sections(whole.as_slice())
     }
 
-    /// The same, with a section for each of these ranges of the first segment.
+    /// The same, with a section for each of these ranges of the first segment instead of one for all of it.
     pub(crate) fn bytes_with_sections(&self, parts: &[Range<usize>]) -> Vec<u8> {
         let table = HEADER + PROGRAM_HEADER * self.segments.len();
         let mut contents = Vec::new();
@@ -50,6 +51,8 @@ impl Elf {
         let symbols_at = table + contents.len();
         let names_at = symbols_at + symbols.len();
         let sections_at = names_at + names.len();
+        let code = self.segments.first();
+        let code = code.map_or((0, 0), |(address, bytes)| (*address as usize, bytes.len()));
         let mut sections = vec![
             [0; 10],
             // SHT_SYMTAB of 16-byte entries, its names in section 2, one local symbol.
@@ -58,9 +61,9 @@ impl Elf {
             [1, 3, 0, 0, names_at, names.len(), 0, 0, 1, 0],
         ];
         for part in parts {
-            // SHT_PROGBITS, with the flag of those that are loaded.
-            let (at, address) = (table + part.start, self.segments[0].0 as usize + part.start);
-            sections.push([1, 1, 2, address, at, part.len(), 0, 0, 4, 0]);
+            // SHT_PROGBITS, allocated and executable.
+            let (at, address) = (table + part.start, code.0 + part.start);
+            sections.push([1, 1, 6, address, at, part.len(), 0, 0, 4, 0]);
         }
         let mut file = vec![0x7F, b'E', b'L', b'F', self.class, 1, 1];
         file.resize(16, 0);
@@ -95,7 +98,7 @@ impl Elf {
             for word in [names.len() as u32, *address, *size] {
                 symbols.extend_from_slice(&word.to_le_bytes());
             }
-            symbols.extend_from_slice(&[0x12, 0, 1, 0]); // global, a function
+            symbols.extend_from_slice(&[0x12, 0, 3, 0]); // global, a function, in section 3
             names.extend_from_slice(name.as_bytes());
             names.push(0);
         }

@@ -1,6 +1,7 @@
 //! A bench: a directory with a product, its keys and programs, and the command `bistable`.
 #![allow(dead_code, reason = "each test uses its part of it")]
 
+pub(crate) mod device;
 pub(crate) mod elf;
 
 use std::fs;
@@ -70,13 +71,24 @@ pub(crate) const PROGRAM_LEN: usize = 20_004;
 
 pub(crate) struct Bench {
     directory: tempfile::TempDir,
+    program: PathBuf,
 }
 
 impl Bench {
     /// With one development key, `dev`.
     pub(crate) fn new() -> Self {
+        // Tests of other packages say which program they mean.
+        Self::of(
+            option_env!("CARGO_BIN_EXE_bistable")
+                .unwrap_or("bistable")
+                .into(),
+        )
+    }
+
+    /// The same with another `bistable`.
+    pub(crate) fn of(program: PathBuf) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let bench = Self { directory };
+        let bench = Self { directory, program };
         fs::write(bench.layout(), LAYOUT).unwrap();
         bench.make_key("dev");
         bench
@@ -127,7 +139,7 @@ impl Bench {
 
     /// Runs the command in the bench's directory.
     pub(crate) fn bistable(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_bistable"))
+        Command::new(&self.program)
             .args(arguments)
             .current_dir(self.directory.path())
             .output()

@@ -4,20 +4,21 @@
 //! only if the bootloader's story boots slot A from it. It holds one flash; the bootloader, where it
 //! lies on another one, is not part of it.
 
+pub mod map;
+
 use std::path::{Path, PathBuf};
 
 use bistable_core::choose::Role;
-use bistable_core::digest::Digest;
 use bistable_core::header::{Header, authenticate_for_install};
 use bistable_core::journal::{Journal, Opened, WriteError};
 use bistable_core::keys::Revoked;
 use bistable_core::layout::Slot;
 use bistable_core::state::{Image, Origin, Snapshot};
 use bistable_core::version::Version;
-use bistable_layout::Region;
 use bistable_updater::identity::{Identity, MAX_LEN, Serial};
 
 use crate::doctor::{Conditions, examine};
+use crate::factory::map::Map;
 use crate::facts::{Facts, parse_version, workspace_version};
 use crate::image::check::check;
 use crate::image::file::ImageFile;
@@ -37,6 +38,9 @@ pub enum Command {
 
 /// Make the flash file of a new device: journal, slot A, identity.
 #[derive(clap::Args)]
+#[command(
+    after_help = "Example:\n  bistable factory build --layout layout.toml --image v1.img --serial BST-000042 --out flash.bin"
+)]
 pub struct Arguments {
     /// The product's layout.toml.
     #[arg(long, value_name = "FILE")]
@@ -68,7 +72,7 @@ pub fn run(command: &Command, output: &Output) -> Result<(), Error> {
     }
 }
 
-fn run_build(arguments: &Arguments, _output: &Output) -> Result<(), Error> {
+fn run_build(arguments: &Arguments, output: &Output) -> Result<(), Error> {
     let facts = Facts::read(&arguments.layout)?;
     facts.flash(&arguments.layout)?;
     let identity = Identity {
@@ -82,8 +86,7 @@ fn run_build(arguments: &Arguments, _output: &Output) -> Result<(), Error> {
     let flash = build(&facts, &arguments.layout, &image, &identity, version)?;
     atomic::replace(&arguments.out, &flash)
         .map_err(Error::io(&arguments.out, "write the flash file"))?;
-    print!("{}", map(&arguments.out, &flash, &facts, &image, &identity));
-    Ok(())
+    output.say(&Map::new(&arguments.out, &flash, &facts, &image, &identity))
 }
 
 /// The flash of a new device that starts with `image`, which passed [`check`].
@@ -132,10 +135,10 @@ pub fn build(
         ..Conditions::default()
     };
     let examination = examine(&bytes, facts, conditions);
-    let whole = Opened::Sound {
+    let whole = Some(Opened::Sound {
         snapshot,
         rewrites: 0,
-    };
+    });
     let boots = examination
         .boots
         .map(|boots| (boots.slot, boots.role, boots.after));
@@ -225,58 +228,4 @@ fn place_identity(
         .ok_or_else(|| refuse("a partition that is too small"))?
         .copy_from_slice(block);
     Ok(())
-}
-
-/// What lies where, for the station's log.
-fn map(path: &Path, flash: &[u8], facts: &Facts, image: &ImageFile, identity: &Identity) -> String {
-    let product = &facts.product;
-    let base = product
-        .flash
-        .get(&product.slots_flash)
-        .map_or(0, |flash| u64::from(flash.address));
-    let mut text = format!(
-        "flash     {} ({} bytes, all of `{}`), SHA-256 {}\n\
-         image     {} {}, confirmed in slot A\n\
-         serial    {}, hardware revision {}\n\n\
-         {:<22} {:<21} {:>8}  SHA-256\n",
-        path.display(),
-        flash.len(),
-        product.slots_flash,
-        Digest::of(flash),
-        image.manifest().version(),
-        image.manifest().digest(),
-        identity.serial,
-        identity.hardware_revision,
-        "region",
-        "address",
-        "bytes",
-    );
-    for region in product.regions() {
-        let Region {
-            name, start, end, ..
-        } = &region;
-        if region.device != product.slots_flash {
-            text += &format!(
-                "{name:<22} not in this file: it lies on flash `{}`\n",
-                region.device
-            );
-            continue;
-        }
-        let bytes = flash
-            .get(*start as usize..*end as usize)
-            .unwrap_or_default();
-        let blank = bytes.iter().all(|byte| *byte == ERASED);
-        let content = match (blank, name.as_str()) {
-            (true, "the bootloader") => "not part of this file: flash it before".into(),
-            (true, _) => "erased".into(),
-            (false, _) => Digest::of(bytes).to_string(),
-        };
-        text += &format!(
-            "{name:<22} {:#010x}..{:#010x} {:>8}  {content}\n",
-            base + start,
-            base + end,
-            end - start
-        );
-    }
-    text
 }
