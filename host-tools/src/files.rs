@@ -14,24 +14,28 @@ pub fn read(path: &Path, doing: &'static str) -> Result<Vec<u8>, Error> {
     fs::read(path).map_err(Error::io(path, doing))
 }
 
-/// Writes several files that belong together. If one of them cannot be written, those before it are
-/// put back to what they were.
+/// Writes several files that belong together: all of them, or on an error none.
+///
+/// All are written and synced before the first gets its name, so a full disk changes nothing. If the
+/// process is killed, or the power fails, while they get their names, each is the old one or the new one,
+/// whole. They get them in the list's order, so where the last one is new, all are.
 ///
 /// # Errors
-/// The first that cannot be written.
+/// The first that cannot be written; those that had their names already are put back to what they were.
 pub fn write_together(files: &[(PathBuf, &[u8])]) -> Result<(), Error> {
-    let mut before: Vec<(&Path, Option<Vec<u8>>)> = Vec::new();
+    let refused = |path| Error::io(path, "write the file");
+    let mut staged = Vec::new();
     for (path, bytes) in files {
-        let written = present(path).and_then(|old| {
-            atomic::replace(path, bytes)?;
-            Ok(old)
-        });
-        match written {
-            Ok(old) => before.push((path, old)),
-            Err(source) => {
-                put_back(&before);
-                return Err(Error::io(path, "write the file")(source));
-            }
+        let old = present(path).map_err(refused(path))?;
+        let file = atomic::stage(path, bytes).map_err(refused(path))?;
+        staged.push((path.as_path(), old, file));
+    }
+    let mut before = Vec::new();
+    for (path, old, file) in staged {
+        before.push((path, old));
+        if let Err(source) = file.commit() {
+            put_back(&before);
+            return Err(refused(path)(source));
         }
     }
     Ok(())

@@ -277,6 +277,42 @@ fn the_tool_and_the_updater_refuse_the_same_manifests_by_the_same_numbers() {
 }
 
 #[test]
+fn revocations_take_root_keys_in_the_tool_as_on_the_device() {
+    let device = Device::new();
+    let maker = Maker::new(&device);
+    let more = ["--ring", "ring.toml", "--development"];
+    for (name, role) in [("signer", "release"), ("keeper", "root")] {
+        let arguments = ["key", "new", "--role", role, "--name", name];
+        device.bench.succeeds(&[&arguments[..], &more].concat());
+    }
+    let pem = fs::read_to_string(device.bench.path("signer.pem")).unwrap();
+    let signer = Maker {
+        key: SecretKey::from_pem(&pem).unwrap(),
+        ..Maker::new(&device)
+    };
+    let facts = facts(&device);
+    let ids: Vec<_> = facts.ring.keys.iter().map(|it| it.key.id).collect();
+    let revoking = |id: KeyId| move |it: &mut Fields| it.revoked[0] = Some(id);
+    let unknown = KeyId(1);
+    // A release key alone signs releases, and no revocation.
+    both_say(&device, facts, &signer.with(|_| ()), None);
+    let file = signer.with(revoking(unknown));
+    both_say(&device, facts, &file, Some(Refusal::TooFewRootSignatures));
+    // A key of both roles may revoke the others, but not itself.
+    let [dev, other, _] = ids[..] else {
+        panic!("three keys");
+    };
+    both_say(&device, facts, &maker.with(revoking(other)), None);
+    let file = maker.with(revoking(dev));
+    both_say(
+        &device,
+        facts,
+        &file,
+        Some(Refusal::TooFewReleaseSignatures),
+    );
+}
+
+#[test]
 fn the_tool_and_the_updater_refuse_the_same_bytes_by_the_same_numbers() {
     let device = Device::new();
     let facts = facts(&device);

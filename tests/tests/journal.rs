@@ -247,6 +247,42 @@ fn sequence_numbers_do_not_begin_again() {
     assert_eq!(device.boot(), (state(2), 0));
 }
 
+#[test]
+fn what_is_inspected_is_what_would_be_opened_and_nothing_is_written() {
+    type Copies = [(u32, u32)];
+    // Copies of each sector, and the place of the one that counts.
+    let journals: [(&[&Copies], Option<usize>); 5] = [
+        (&[&[(1, 1); 5], &[(2, 2); 5], &[(3, 3); 5]], Some(2)),
+        (&[&[(1, 1); 5], &[(2, 2); 5], &[(3, 3)]], Some(1)),
+        (&[&[(1, 1), (1, 1)], &[(2, 2)], &[]], Some(0)),
+        (&[&[(7, 1), (7, 1), (7, 1), (8, 2)], &[(8, 2)]], Some(0)),
+        (&[&[], &[]], None),
+    ];
+    for (sectors, counts) in journals {
+        let mut device = Device::<8>::fresh(sectors.len() as u8);
+        for (sector, copies) in sectors.iter().enumerate() {
+            device.put(sector, copies);
+        }
+        let journal = device.journal();
+        let views: Vec<_> = journal.inspect(&mut device.flash).collect();
+        assert_eq!(device.operations(), 0);
+        assert_eq!(views.iter().position(|view| view.current), counts);
+        for (view, copies) in views.iter().zip(sectors) {
+            let (sequence, number) = copies.first().copied().unwrap_or_default();
+            let equal = copies.iter().filter(|copy| copy.0 == sequence).count();
+            assert_eq!((usize::from(view.valid), view.sequence), (equal, sequence));
+            assert_eq!(
+                view.highest,
+                copies.iter().map(|copy| copy.0).max().unwrap_or(0)
+            );
+            assert_eq!(view.snapshot, (equal > 0).then(|| state(number)));
+        }
+        if let Some(counts) = counts {
+            assert_eq!(Some(device.boot_to_stay()), views[counts].snapshot);
+        }
+    }
+}
+
 // ---- The rules ----
 
 /// The state that a journal with these copies in its sectors opens with, whole afterwards.

@@ -140,7 +140,7 @@ impl<P: Platform, const PAGE: usize> Updater<P, PAGE> {
             reason,
             other_is_acceptable,
         })?;
-        info!("rejected: {}", reason);
+        info!("rejected: B{=u16} {}", reason.code().number(), reason);
         Ok(())
     }
 

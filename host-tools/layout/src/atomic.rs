@@ -18,14 +18,39 @@ use std::process;
 /// What the operating system says; what was there is still there, unless only the last sync of the
 /// directory failed.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    stage(path, bytes)?.commit()
+}
+
+/// Bytes that are written and synced beside the file that they shall replace. Dropped, they are removed.
+pub struct Staged {
+    temporary: Temporary,
+    target: PathBuf,
+}
+
+/// The first half of [`replace`]: all that can fail for want of space or rights.
+///
+/// # Errors
+/// What the operating system says; what is at `path` is untouched.
+pub fn stage(path: &Path, bytes: &[u8]) -> io::Result<Staged> {
     let permissions = match fs::metadata(path) {
         Ok(metadata) => Some(metadata.permissions()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error),
     };
     let temporary = Temporary::write(path, bytes, 0o666, permissions)?;
-    fs::rename(&temporary.0, path)?;
-    sync_directory(path)
+    let target = path.into();
+    Ok(Staged { temporary, target })
+}
+
+impl Staged {
+    /// The second half of [`replace`]: the bytes get their name.
+    ///
+    /// # Errors
+    /// As of [`replace`].
+    pub fn commit(self) -> io::Result<()> {
+        fs::rename(&self.temporary.0, &self.target)?;
+        sync_directory(&self.target)
+    }
 }
 
 /// Writes `path` with the permissions `mode`, replacing what is there, its permissions too.

@@ -3,7 +3,7 @@
 //! | file | idea |
 //! | --- | --- |
 //! | [`product`] | what a valid `layout.toml` says; the only way to a [`Product`] is through all checks |
-//! | [`ring`], [`ring_file`] | the key ring, and how a key is added to it |
+//! | [`ring`], [`ring_file`] | the key ring, and how its file is changed |
 //! | [`digest`] | what images depend on, as one digest |
 //! | [`generate`] | the linker script and the Rust constants, as text |
 //! | [`build`] | two functions for build scripts |

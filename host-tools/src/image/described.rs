@@ -35,9 +35,9 @@ pub struct Described {
     /// Length of the payload, in bytes.
     pub payload_bytes: u32,
     /// The digest of the payload as it lies in A.
-    pub payload_in_a: String,
+    pub payload_a: String,
     /// The digest of the payload as it lies in B.
-    pub payload_in_b: String,
+    pub payload_b: String,
     /// Whether both are the same.
     pub position_free: bool,
     /// How many chunks the payload has.
@@ -52,10 +52,8 @@ pub struct Described {
     pub trial_attempts: u8,
     /// How long a trial may take.
     pub trial_seconds: u16,
-    /// The first data schema that the image can read.
-    pub first_schema: u16,
-    /// The last one.
-    pub last_schema: u16,
+    /// The first and the last data schema that the image can read.
+    pub data_schemas: (u16, u16),
     /// The oldest bootloader that it runs under.
     pub oldest_bootloader: String,
     /// The digest of the bill of materials.
@@ -78,7 +76,6 @@ impl Described {
     #[must_use]
     pub fn new(manifest: &Manifest, ring: Option<&Ring>) -> Self {
         let fields = manifest.fields();
-        let (first_schema, last_schema) = fields.schemas;
         let revoked = |id: KeyId| RevokedKey {
             id: id.to_string(),
             name: ring.and_then(|ring| name_in(ring, id)),
@@ -94,8 +91,8 @@ impl Described {
             revoke_below: fields.revoke_below,
             revoked_keys: manifest.revoked().map(revoked).collect(),
             payload_bytes: fields.payload_len,
-            payload_in_a: manifest.payload(Slot::A).to_string(),
-            payload_in_b: manifest.payload(Slot::B).to_string(),
+            payload_a: manifest.payload(Slot::A).to_string(),
+            payload_b: manifest.payload(Slot::B).to_string(),
             position_free: manifest.is_position_free(),
             chunks: manifest.chunks(),
             chunk_size: fields.chunk_size,
@@ -103,8 +100,7 @@ impl Described {
             first_page: fields.first_page.to_string(),
             trial_attempts: fields.trial_attempts,
             trial_seconds: fields.trial_seconds,
-            first_schema,
-            last_schema,
+            data_schemas: fields.schemas,
             oldest_bootloader: fields.oldest_bootloader.to_string(),
             sbom: some(fields.sbom),
             provenance: some(fields.provenance),
@@ -146,8 +142,8 @@ impl fmt::Display for Described {
             false => line("revoked keys", &revoked.join(", "))?,
         }
         line("payload", &format_args!("{} bytes", self.payload_bytes))?;
-        line("payload in A", &self.payload_in_a)?;
-        line("payload in B", &self.payload_in_b)?;
+        line("payload in A", &self.payload_a)?;
+        line("payload in B", &self.payload_b)?;
         line(
             "position-free",
             &if self.position_free { "yes" } else { "no" },
@@ -164,7 +160,7 @@ impl fmt::Display for Described {
         line("trial time", &format_args!("{} s", self.trial_seconds))?;
         line(
             "data schemas",
-            &format_args!("{} to {}", self.first_schema, self.last_schema),
+            &format_args!("{} to {}", self.data_schemas.0, self.data_schemas.1),
         )?;
         line("oldest bootloader", &self.oldest_bootloader)?;
         line("SBOM", self.sbom.as_ref().unwrap_or(&none))?;

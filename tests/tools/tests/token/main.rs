@@ -1,148 +1,24 @@
-//! Keys in a token: SoftHSM 2 in a folder, and the command `bistable` that uses it as a process.
+//! Keys in a token: whatever is wrong with the token, the key, the library or the PIN, is said and does no harm.
 
-use std::ffi::OsStr;
+#[path = "../../../../host-tools/tests/bench/mod.rs"]
+mod product;
+mod softhsm;
+
 use std::fs::{self, Permissions};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
-use bistable_firmware::ensure_command;
 use bistable_tools::keys::pkcs11::MODULE_VARIABLE;
 use bistable_tools::keys::{self, Signer as _, Token};
 use bistable_tools_tests::{Document, bistable, refused, repository, succeeds};
 
-#[path = "../../../host-tools/tests/bench/mod.rs"]
-mod product;
-
-/// Nothing else in these tests looks like it.
-const PIN: &str = "86753090";
+use softhsm::{Bench, PIN, library, uri};
 
 /// A library of Debian's `opensc` that writes down each call, and hands it on.
 const SPY: &str = "pkcs11-spy.so";
-
-/// A folder with a token `release`, and `pin`, the file of its PIN.
-struct Bench {
-    folder: tempfile::TempDir,
-    module: PathBuf,
-}
-
-impl Bench {
-    fn new() -> Self {
-        let bench = Self::empty();
-        bench.make_token("release");
-        bench
-    }
-
-    fn empty() -> Self {
-        ensure_command("softhsm2-util", "softhsm2").unwrap();
-        ensure_command("pkcs11-tool", "opensc").unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let module = library("softhsm/libsofthsm2.so");
-        let bench = Self { folder, module };
-        let tokens = bench.path("tokens");
-        fs::create_dir(&tokens).unwrap();
-        let configuration = format!(
-            "directories.tokendir = {}\nlog.level = ERROR\n",
-            tokens.display()
-        );
-        fs::write(bench.path("softhsm2.conf"), configuration).unwrap();
-        fs::write(bench.path("pin"), format!("{PIN}\n")).unwrap();
-        bench
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// Runs in this folder, with its tokens.
-    fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        let mut command = Command::new(program);
-        command
-            .current_dir(self.folder.path())
-            .env("SOFTHSM2_CONF", self.path("softhsm2.conf"))
-            .env(MODULE_VARIABLE, &self.module);
-        command
-    }
-
-    fn make_token(&self, label: &str) {
-        let mut command = self.command("softhsm2-util");
-        command.args(["--init-token", "--free", "--label", label]);
-        succeeds(command.args(["--so-pin", "12345678", "--pin", PIN]));
-    }
-
-    /// Makes a key inside the token.
-    fn generate(&self, kind: &str, label: &str, id: &str, more: &[&str]) {
-        let mut command = self.pkcs11_tool();
-        command.args(["--keypairgen", "--key-type", kind]);
-        succeeds(command.args(["--label", label, "--id", id]).args(more));
-    }
-
-    fn alice(&self) {
-        self.generate("EC:edwards25519", "alice", "01", &[]);
-    }
-
-    /// Makes a key with OpenSSL, `<label>.pem`, and puts it into the token.
-    fn import(&self, kind: &str, label: &str, id: &str) {
-        let file = format!("{label}.pem");
-        let mut command = self.command("openssl");
-        succeeds(command.args(["genpkey", "-algorithm", kind, "-out", &file]));
-        let mut command = self.command("softhsm2-util");
-        command.args(["--import", &file, "--token", "release", "--pin", PIN]);
-        succeeds(command.args(["--label", label, "--id", id]));
-    }
-
-    fn pkcs11_tool(&self) -> Command {
-        let mut command = self.command("pkcs11-tool");
-        command.arg("--module").arg(&self.module);
-        command.args(["--token-label", "release", "--login", "--pin", PIN]);
-        command
-    }
-
-    /// What `bistable` prints.
-    fn done(&self, arguments: &[&str]) -> String {
-        let said = succeeds(self.command(bistable()).args(arguments));
-        assert!(!said.contains(PIN), "{arguments:?}: {said}");
-        said
-    }
-
-    /// The one line that says why `bistable` cannot do it.
-    fn refused(&self, arguments: &[&str]) -> String {
-        let said = refused(self.command(bistable()).args(arguments));
-        assert_eq!(said.lines().count(), 1, "{said}");
-        assert!(!said.contains(PIN), "{arguments:?}: {said}");
-        said
-    }
-
-    fn shown(&self, key: &str) -> String {
-        self.done(&["key", "show", &uri(key)])
-    }
-
-    fn not_shown(&self, key: &str) -> String {
-        self.refused(&["key", "show", &uri(key)])
-    }
-}
-
-/// The URI of a key in the token `release`, with the file of its PIN.
-fn uri(key: &str) -> String {
-    format!("pkcs11:token=release;{key}?pin-source=file:pin")
-}
-
-/// A library of a Debian package, whatever the architecture.
-fn library(name: &str) -> PathBuf {
-    let machine = std::env::consts::ARCH;
-    let folders = [format!("/usr/lib/{machine}-linux-gnu"), "/usr/lib".into()];
-    let mut paths = folders.iter().map(|folder| Path::new(folder).join(name));
-    let path = paths.find(|path| path.exists());
-    path.unwrap_or_else(|| panic!("{name} is in none of {folders:?}"))
-}
-
-#[track_caller]
-fn assert_says(message: &str, part: &str) {
-    assert!(message.contains(part), "`{part}` is not in: {message}");
-}
 
 #[test]
 fn a_key_made_in_the_token_is_shown_and_exported_for_openssl() {
@@ -501,4 +377,9 @@ fn the_document_is_true() {
     let document = Document::read(&repository().join("docs/tokens.md")).unwrap();
     let followed = document.follow(folder.path(), &bistable(), &variables);
     followed.unwrap();
+}
+
+#[track_caller]
+fn assert_says(message: &str, part: &str) {
+    assert!(message.contains(part), "`{part}` is not in: {message}");
 }
