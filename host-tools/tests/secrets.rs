@@ -1,6 +1,8 @@
 //! No secret comes out: not printed, not written, not in an argument or a variable that others can see, and
 //! not in memory any more when it has been used.
 
+#![cfg(target_os = "linux")]
+
 mod bench;
 
 use std::ffi::OsString;

@@ -1,9 +1,9 @@
 //! `bistable image build`: two links of one program, one signed image.
 //!
 //! Nothing is written before the image was made and read again. Both programs are kept beside the
-//! image, as `<image>.a.elf` and `<image>.b.elf` (or `.hex`, `.bin`): a log or a crash dump is read with them. So are its
-//! [`records`](super::records). What is built from a package has both; given programs have those that
-//! are given, because nothing is known of how they were made.
+//! image, as `<image>.a.elf` and `<image>.b.elf` (or `.hex`, or `.bin`): a log or a crash dump is read with
+//! them. So are its [`records`](super::records). What is built from a package has both; given programs have
+//! those that are given, because nothing is known of how they were made.
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -137,8 +137,10 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
     let facts = Facts::read(&arguments.layout)?;
     let fields = fields(arguments, &facts)?;
     let keys = open_all(&arguments.keys, &arguments.passphrases, &facts)?;
-    let Programs { programs, package } = programs(arguments, &facts)?;
-    let [a, b] = &programs;
+    let Programs {
+        programs: [a, b],
+        package,
+    } = programs(arguments, &facts)?;
     let links = [a.link(&facts, Slot::A)?, b.link(&facts, Slot::B)?];
     let records = records(arguments, &fields, package.as_ref(), &links)?;
     let digest = |bytes: &Option<Vec<u8>>| bytes.as_deref().map_or(Digest::NONE, Digest::of);

@@ -29,11 +29,10 @@ impl Elf {
     }
 
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        let whole = self.segments.first().map(|(_, bytes)| 0..bytes.len());
-        self.bytes_with_sections(whole.as_slice())
+        self.bytes_with_sections(&[])
     }
 
-    /// The same, with a section for each of these ranges of the first segment instead of one for all of it.
+    /// The same, with a section for each of these ranges of the first segment, not for all of it.
     pub(crate) fn bytes_with_sections(&self, parts: &[Range<usize>]) -> Vec<u8> {
         let table = HEADER + PROGRAM_HEADER * self.segments.len();
         let mut contents = Vec::new();
@@ -51,8 +50,6 @@ impl Elf {
         let symbols_at = table + contents.len();
         let names_at = symbols_at + symbols.len();
         let sections_at = names_at + names.len();
-        let code = self.segments.first();
-        let code = code.map_or((0, 0), |(address, bytes)| (*address as usize, bytes.len()));
         let mut sections = vec![
             [0; 10],
             // SHT_SYMTAB of 16-byte entries, its names in section 2, one local symbol.
@@ -60,9 +57,12 @@ impl Elf {
             // SHT_STRTAB, which also names the sections.
             [1, 3, 0, 0, names_at, names.len(), 0, 0, 1, 0],
         ];
+        let (base, first) = self.segments.first().cloned().unwrap_or_default();
+        let whole = [0..first.len()];
+        let parts = if parts.is_empty() { &whole } else { parts };
         for part in parts {
             // SHT_PROGBITS, allocated and executable.
-            let (at, address) = (table + part.start, code.0 + part.start);
+            let (at, address) = (table + part.start, base as usize + part.start);
             sections.push([1, 1, 6, address, at, part.len(), 0, 0, 4, 0]);
         }
         let mut file = vec![0x7F, b'E', b'L', b'F', self.class, 1, 1];
