@@ -9,7 +9,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::{
     completions, explain, key_add, key_export, key_new, key_show, key_sign, key_threshold, man,
-    publish, request_roll_back, request_show, schema, serve,
+    publish, request_roll_back, request_show, schema, serve, store_affected,
 };
 use crate::error::Error;
 use crate::output::Output;
@@ -40,6 +40,9 @@ enum Command {
     /// Make and show signed requests to units.
     #[command(subcommand)]
     Request(Request),
+    /// Ask a store of images.
+    #[command(subcommand)]
+    Store(Store),
     Publish(publish::Arguments),
     Serve(serve::Arguments),
     Doctor(doctor::Arguments),
@@ -63,6 +66,11 @@ enum Key {
 enum Request {
     RollBack(request_roll_back::Arguments),
     Show(request_show::Arguments),
+}
+
+#[derive(Subcommand)]
+enum Store {
+    Affected(store_affected::Arguments),
 }
 
 /// Runs the command of this process's arguments.
@@ -97,6 +105,7 @@ fn run(command: &Command, output: &Output) -> Result<(), Error> {
         Command::Factory(command) => factory::run(command, output),
         Command::Request(Request::RollBack(arguments)) => request_roll_back::run(arguments, output),
         Command::Request(Request::Show(arguments)) => request_show::run(arguments, output),
+        Command::Store(Store::Affected(arguments)) => store_affected::run(arguments, output),
         Command::Publish(arguments) => publish::run(arguments, output),
         Command::Serve(arguments) => serve::run(arguments, output),
         Command::Doctor(arguments) => doctor::run(arguments, output),

@@ -14,3 +14,4 @@ pub mod request_roll_back;
 pub mod request_show;
 pub mod schema;
 pub mod serve;
+pub mod store_affected;

@@ -3,7 +3,7 @@
 //! | file | idea |
 //! | --- | --- |
 //! | [`cli`] | the command line: which command there is |
-//! | [`commands`] | key, request, publish, serve and explain, one file each |
+//! | [`commands`] | those that need no room of their own, one file each |
 //! | [`output`] | what a command says: text for people, or JSON for programs |
 //! | [`schemas`] | the schemas of all JSON documents |
 //! | [`error`] | the one line that a failed command prints |

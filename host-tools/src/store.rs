@@ -1,9 +1,11 @@
 //! A directory of images, each under its digest, and the name that points at the newest.
 //!
 //! ```text
-//!   images/<digest>.img   the image whose manifest has this digest (64 hexadecimal digits)
-//!   latest/<channel>      the digest of what was published last on this channel, and a newline
-//!   reports.jsonl         see `reports`
+//!   images/<digest>.img               the image whose manifest has this digest (64 hexadecimal digits)
+//!   sboms/<digest>.cdx.json           the bill of materials with this digest, which a manifest names
+//!   provenance/<digest>.intoto.json   the provenance with this digest, which a manifest names
+//!   latest/<channel>                  the digest of what was published last on this channel, and a newline
+//!   reports.jsonl                     see `reports`
 //! ```
 //!
 //! Each file is replaced in one step, and an image is there before anything points at it. So the
@@ -18,7 +20,11 @@ use std::str::FromStr;
 use bistable_core::digest::Digest;
 use bistable_core::header::Header;
 use bistable_core::layout::HEADER_LEN;
+use bistable_core::manifest::Manifest;
+use schemars::JsonSchema;
+use serde::Serialize;
 
+use crate::image::records::{Kind, Record};
 use crate::{Error, atomic, hex};
 
 /// A store of images.
@@ -31,15 +37,55 @@ pub struct Store {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Channel(String);
 
+/// What was put into a store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Published {
+    /// The image's name.
+    pub digest: Digest,
+    /// Its bill of materials.
+    pub sbom: Kept,
+    /// Its provenance.
+    pub provenance: Kept,
+}
+
+/// What became of a record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Kept {
+    /// The image names none.
+    None,
+    /// It is in the store.
+    Stored,
+    /// The image names one that did not lie beside it.
+    Missing,
+}
+
 impl Store {
     /// The store in `directory`, which is made if it is not there.
     ///
     /// # Errors
     /// The directories cannot be made.
     pub fn open(directory: &Path) -> Result<Self, Error> {
-        for part in ["images", "latest"] {
+        for part in ["images", "latest", "sboms", "provenance"] {
             let path = directory.join(part);
             fs::create_dir_all(&path).map_err(Error::io(&path, "make the directory"))?;
+        }
+        let directory = directory.into();
+        Ok(Self { directory })
+    }
+
+    /// The store in `directory`, which must be there.
+    ///
+    /// # Errors
+    /// It is no store.
+    pub fn existing(directory: &Path) -> Result<Self, Error> {
+        if !directory.join("images").is_dir() {
+            return Err(Error::unexpected(
+                directory,
+                "no directory `images`",
+                "a store of images",
+                "`bistable publish` makes one",
+            ));
         }
         let directory = directory.into();
         Ok(Self { directory })
@@ -57,15 +103,28 @@ impl Store {
         self.directory.join("images").join(format!("{digest}.img"))
     }
 
-    /// Copies an image into the store, and makes it the newest of `channel`.
+    /// Where the record with this digest lies, if it is there.
+    #[must_use]
+    pub fn record_path(&self, kind: Kind, digest: &Digest) -> PathBuf {
+        let folder = match kind {
+            Kind::Sbom => "sboms",
+            Kind::Provenance => "provenance",
+        };
+        let name = format!("{digest}.{}", kind.extension());
+        self.directory.join(folder).join(name)
+    }
+
+    /// Copies an image into the store, with the records that lie beside it, and makes it the newest of
+    /// `channel`.
     ///
     /// An image that was published before is replaced: it may carry more signatures now.
     ///
     /// # Errors
-    /// The file is no image, or cannot be copied: then the channel still points where it did.
-    pub fn publish(&self, image: &Path, channel: &Channel) -> Result<Digest, Error> {
+    /// The file is no image, a record beside it is not the one that it names, or one of them cannot be
+    /// copied: then the channel still points where it did.
+    pub fn publish(&self, image: &Path, channel: &Channel) -> Result<Published, Error> {
         let bytes = fs::read(image).map_err(Error::io(image, "read the image"))?;
-        let digest = image_digest(&bytes).map_err(|found| {
+        let manifest = manifest_of(&bytes).map_err(|found| {
             Error::unexpected(
                 image,
                 found,
@@ -73,12 +132,70 @@ impl Store {
                 "make one with `bistable image`",
             )
         })?;
+        let digest = manifest.digest();
+        let records = [
+            Record::of(Kind::Sbom, image, &manifest, None)?,
+            Record::of(Kind::Provenance, image, &manifest, None)?,
+        ];
+        records.iter().try_for_each(Record::expect_no_other)?;
+        let [sbom, provenance] = [
+            self.keep(Kind::Sbom, &records[0])?,
+            self.keep(Kind::Provenance, &records[1])?,
+        ];
         let path = self.image_path(&digest);
         atomic::replace(&path, &bytes).map_err(Error::io(&path, "write the image"))?;
         let path = self.latest_path(channel);
         let line = format!("{digest}\n");
         atomic::replace(&path, line.as_bytes()).map_err(Error::io(&path, "write the digest"))?;
-        Ok(digest)
+        Ok(Published {
+            digest,
+            sbom,
+            provenance,
+        })
+    }
+
+    /// Copies a record into the store.
+    fn keep(&self, kind: Kind, record: &Record) -> Result<Kept, Error> {
+        match record {
+            Record::None => Ok(Kept::None),
+            Record::Missing(digest) if self.record_path(kind, digest).exists() => Ok(Kept::Stored),
+            Record::Missing(_) | Record::Other { .. } => Ok(Kept::Missing),
+            Record::Found(found) => {
+                let path = self.record_path(kind, &found.digest);
+                atomic::replace(&path, &found.bytes)
+                    .map_err(Error::io(&path, "write the record"))?;
+                Ok(Kept::Stored)
+            }
+        }
+    }
+
+    /// The images, in the order of their digests.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn images(&self) -> Result<Vec<PathBuf>, Error> {
+        let images = names(&self.directory.join("images"))?.into_iter();
+        let images = images.filter(|path| path.extension().is_some_and(|it| it == "img"));
+        Ok(images.collect())
+    }
+
+    /// The channels, in the order of their names, and what was published last on each.
+    ///
+    /// # Errors
+    /// One of them cannot be read.
+    pub fn channels(&self) -> Result<Vec<(Channel, Digest)>, Error> {
+        let mut channels = Vec::new();
+        for path in names(&self.directory.join("latest"))? {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            // What is written just now has a name that no channel has.
+            let Ok(channel) = name.parse::<Channel>() else {
+                continue;
+            };
+            if let Some(digest) = self.latest(&channel)? {
+                channels.push((channel, digest));
+            }
+        }
+        Ok(channels)
     }
 
     /// What was published last on `channel`.
@@ -111,13 +228,24 @@ impl Store {
     }
 }
 
-/// The digest of an image's manifest, or what the bytes are instead.
-fn image_digest(image: &[u8]) -> Result<Digest, String> {
+/// The files in a directory, sorted.
+fn names(directory: &Path) -> Result<Vec<PathBuf>, Error> {
+    let doing = "read the directory";
+    let entries = fs::read_dir(directory).map_err(Error::io(directory, doing))?;
+    let paths = entries.map(|entry| entry.map(|entry| entry.path()));
+    let paths: io::Result<Vec<_>> = paths.collect();
+    let mut paths = paths.map_err(Error::io(directory, doing))?;
+    paths.sort();
+    Ok(paths)
+}
+
+/// An image's manifest, or what the bytes are instead.
+pub(crate) fn manifest_of(image: &[u8]) -> Result<Manifest, String> {
     let header = image
         .first_chunk::<HEADER_LEN>()
         .ok_or_else(|| format!("{} bytes", image.len()))?;
     let header = Header::new_checked(header).map_err(|refusal| refusal.to_string())?;
-    Ok(header.manifest().digest())
+    Ok(*header.manifest())
 }
 
 impl Channel {
@@ -185,7 +313,8 @@ mod tests {
     fn publish(store: &Store, bytes: &[u8]) -> Result<Digest, Error> {
         let path = store.directory().join("image");
         fs::write(&path, bytes).unwrap();
-        store.publish(&path, &Channel::stable())
+        let published = store.publish(&path, &Channel::stable())?;
+        Ok(published.digest)
     }
 
     #[test]
@@ -252,9 +381,41 @@ mod tests {
         let path = directory.path().join("image");
         fs::write(&path, image(&manifest(1), &[])).unwrap();
         let beta: Channel = "beta".parse().unwrap();
-        let digest = store.publish(&path, &beta).unwrap();
+        let digest = store.publish(&path, &beta).unwrap().digest;
         assert_eq!(store.latest(&beta).unwrap(), Some(digest));
         assert_eq!(store.latest(&Channel::stable()).unwrap(), None);
+    }
+
+    #[test]
+    fn a_record_lies_in_the_store_before_the_image_and_another_one_is_refused() {
+        let (directory, store) = store();
+        let path = directory.path().join("v1.img");
+        let bill = b"what is in it";
+        let named = Digest::of(bill);
+        let fields = Fields {
+            sbom: named,
+            ..manifest(1).fields()
+        };
+        let image = image(&Manifest::new(&fields).unwrap(), &[]);
+        fs::write(&path, image).unwrap();
+        let publish = || store.publish(&path, &Channel::stable());
+        fs::write(Kind::Sbom.beside(&path), b"what is in another one").unwrap();
+        let message = publish().unwrap_err().to_string();
+        assert!(
+            message.contains("v1.img.cdx.json: found a file with"),
+            "{message}"
+        );
+        assert_eq!(store.images().unwrap().len(), 0);
+        fs::write(Kind::Sbom.beside(&path), bill).unwrap();
+        let published = publish().unwrap();
+        assert_eq!(
+            (published.sbom, published.provenance),
+            (Kept::Stored, Kept::None)
+        );
+        let kept = fs::read(store.record_path(Kind::Sbom, &named)).unwrap();
+        assert_eq!(kept, bill);
+        fs::remove_file(Kind::Sbom.beside(&path)).unwrap();
+        assert_eq!(publish().unwrap().sbom, Kept::Stored, "it was there before");
     }
 
     #[test]

@@ -5,14 +5,14 @@ mod bench;
 use std::fs;
 
 use bench::elf::Elf;
-use bench::{Bench, build, program, read};
+use bench::{Bench, build, document, program, read};
 use bistable_core::layout::Slot;
 use serde_json::{Value, json};
 
 /// What changed from one image to the other, as JSON.
 fn diff(bench: &Bench, old: &str, new: &str, more: &[&str]) -> Value {
     let arguments = [&["image", "diff", old, new, "--json"], more].concat();
-    serde_json::from_str(&bench.succeeds(&arguments)).unwrap()
+    document(bench.succeeds(&arguments).as_bytes())
 }
 
 /// Builds an image of a program that `change` was done to, with these functions: name, offset, length.

@@ -6,7 +6,7 @@ mod bench;
 use std::fs;
 
 use bench::device::Device;
-use bench::read;
+use bench::{document, read};
 use bistable_core::digest::Digest;
 use bistable_core::fuses::NoFuses;
 use bistable_core::handover::{HANDOVER_LEN, Handover, Standing};
@@ -186,7 +186,7 @@ fn verify(device: &Device, file: &[u8]) -> (Option<u16>, Value) {
         "flash.bin",
         "--json",
     ]);
-    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let said = document(&output.stdout);
     assert_eq!(said["accepted"], output.status.success());
     let number = said["refusal"]["number"].as_str();
     let number = number.map(|number| number[1..].parse().unwrap());

@@ -13,7 +13,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::image::file::ImageFile;
-use crate::image::symbols::{Resized, Sized, SymbolChanges, Symbols};
+use crate::image::symbols::{SymbolChanges, SymbolResize, SymbolSize, Symbols};
 use crate::output::{BAD, FAINT, GOOD, Output, Report, paint};
 use crate::{Error, files};
 
@@ -437,9 +437,9 @@ impl Display for SymbolChanges {
             self.equal
         )?;
         let sized = |sign: char| {
-            move |symbol: &Sized| (format!("{sign}{}", symbol.bytes), symbol.name.clone())
+            move |symbol: &SymbolSize| (format!("{sign}{}", symbol.bytes), symbol.name.clone())
         };
-        let resized = |symbol: &Resized| {
+        let resized = |symbol: &SymbolResize| {
             let sign = if symbol.new > symbol.old { '+' } else { '-' };
             let by = symbol.new.abs_diff(symbol.old);
             let name = format!("{} ({} → {})", symbol.name, symbol.old, symbol.new);

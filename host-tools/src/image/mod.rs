@@ -14,13 +14,14 @@
 //! | [`assemble`] | payload and fix-ups into pages and a file |
 //! | [`mod@file`] | a whole image file, taken apart and checked against itself |
 //! | [`mod@judge`] | all that a device checks, by the device's own functions |
+//! | `concern`, `rules` | what is compared one by one, and by which rule of the design |
 //! | [`taker`] | the device that an image is judged for |
 //! | [`mod@check`] | the same, up to the first check that fails |
 //! | [`signers`] | who signed an image, and whether that is enough |
 //! | [`symbols`] | the symbols of two programs, compared |
 //! | [`cost`], [`summary`] | what an image costs at boot, and what is said of a new one |
 //! | [`sbom`], [`provenance`] | what an image consists of, and how it was built |
-//! | [`cyclonedx`], [`records`] | the format of the one, and both as files beside an image |
+//! | [`cyclonedx`], [`records`], [`recorded`] | the format of the one, and both as files beside an image and in a report |
 //! | [`described`], [`signed`] | all that a manifest says, and who signed it, for reports |
 //! | [`detached`] | a signature that travels alone |
 //! | [`sign`], [`mod@manifest`], [`attach`] | `image sign`; the same by way of another machine |
@@ -48,6 +49,7 @@ pub mod pieces;
 pub mod program;
 pub mod project;
 pub mod provenance;
+pub mod recorded;
 pub mod records;
 pub mod remap;
 pub mod sbom;
@@ -58,6 +60,8 @@ pub mod summary;
 pub mod symbols;
 pub mod taker;
 pub mod verify;
+mod concern;
+mod rules;
 
 use clap::Subcommand;
 

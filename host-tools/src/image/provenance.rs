@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use bistable_core::digest::Digest;
 use bistable_core::keys::KeyId;
 use bistable_core::layout::Slot;
-use bistable_core::manifest::Fields;
+use bistable_core::manifest::{Fields, Manifest};
 use serde::{Deserialize, Serialize};
 
 use crate::image::package::{Package, Recorded};
@@ -157,14 +157,7 @@ impl Statement {
     /// # Errors
     /// The lock file or the layout cannot be read.
     pub fn of(making: &Making<'_>) -> Result<Self, Error> {
-        let subject = |slot: Slot| {
-            let name = format!("payload-{slot:?}").to_lowercase();
-            Resource::with(
-                &name,
-                "sha256",
-                &slot.of::<Digest>(&making.payload).to_string(),
-            )
-        };
+        let subject = |slot: Slot| subject(slot, *slot.of::<Digest>(&making.payload));
         let version = env!("CARGO_PKG_VERSION").to_owned();
         Ok(Self {
             kind: STATEMENT.into(),
@@ -194,6 +187,12 @@ impl Statement {
             && statement.predicate_type == PREDICATE
             && statement.predicate.build_definition.build_type == BUILD_TYPE;
         ours.then_some(statement)
+    }
+
+    /// Whether the payloads are those of this manifest.
+    #[must_use]
+    pub fn is_about(&self, manifest: &Manifest) -> bool {
+        self.subject == Slot::BOTH.map(|slot| subject(slot, manifest.payload(slot)))
     }
 
     /// As the bytes of a file.
@@ -242,6 +241,11 @@ impl Resource {
             .collect();
         words.join(" ")
     }
+}
+
+fn subject(slot: Slot, payload: Digest) -> Resource {
+    let name = format!("payload-{slot:?}").to_lowercase();
+    Resource::with(&name, "sha256", &payload.to_string())
 }
 
 fn parameters(making: &Making<'_>) -> Parameters {

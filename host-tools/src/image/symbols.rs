@@ -32,22 +32,22 @@ struct Symbol {
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, JsonSchema)]
 pub struct SymbolChanges {
     /// Only in the new program.
-    pub added: Vec<Sized>,
+    pub added: Vec<SymbolSize>,
     /// Only in the old one.
-    pub removed: Vec<Sized>,
+    pub removed: Vec<SymbolSize>,
     /// Longer than before.
-    pub grown: Vec<Resized>,
+    pub grown: Vec<SymbolResize>,
     /// Shorter than before.
-    pub shrunk: Vec<Resized>,
+    pub shrunk: Vec<SymbolResize>,
     /// As long as before, with other bytes: also where only an address in it moved.
-    pub changed: Vec<Sized>,
+    pub changed: Vec<SymbolSize>,
     /// How many are as they were.
     pub equal: usize,
 }
 
 /// A symbol and its length.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
-pub struct Sized {
+pub struct SymbolSize {
     /// Demangled.
     pub name: String,
     /// In bytes.
@@ -56,7 +56,7 @@ pub struct Sized {
 
 /// A symbol and its two lengths.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
-pub struct Resized {
+pub struct SymbolResize {
     /// Demangled.
     pub name: String,
     /// Before, in bytes.
@@ -129,10 +129,10 @@ impl Symbols {
             let name = name.clone();
             let Some(now) = new.named.get(&name) else {
                 let bytes = old.size;
-                changes.removed.push(Sized { name, bytes });
+                changes.removed.push(SymbolSize { name, bytes });
                 continue;
             };
-            let resized = |name| Resized {
+            let resized = |name| SymbolResize {
                 name,
                 old: old.size,
                 new: now.size,
@@ -143,7 +143,7 @@ impl Symbols {
                 changes.shrunk.push(resized(name));
             } else if now.contents != old.contents {
                 let bytes = now.size;
-                changes.changed.push(Sized { name, bytes });
+                changes.changed.push(SymbolSize { name, bytes });
             } else {
                 changes.equal += 1;
             }
@@ -151,7 +151,7 @@ impl Symbols {
         let added = new.named.iter();
         let added = added.filter(|(name, _)| !self.named.contains_key(*name));
         changes.added = added
-            .map(|(name, symbol)| Sized {
+            .map(|(name, symbol)| SymbolSize {
                 name: name.clone(),
                 bytes: symbol.size,
             })

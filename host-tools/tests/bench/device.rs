@@ -10,7 +10,7 @@ use bistable_tools::image::file::ImageFile;
 use bistable_tools::memory_flash::{MemoryFlash, NoWatchdog};
 use serde_json::{Value, json};
 
-use super::{Bench, read};
+use super::{Bench, document, read};
 
 /// Where the payloads lie in the bench's flash file.
 pub(crate) const PAYLOADS: [usize; 2] = [0x1_0400, 0x2_0400];
@@ -127,7 +127,7 @@ impl Device {
             read(&self.bench.path("flash.bin")) == self.flash,
             "the file is only read"
         );
-        serde_json::from_str(&said).unwrap()
+        document(said.as_bytes())
     }
 
     /// What boots: slot, role, version.

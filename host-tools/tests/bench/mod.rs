@@ -242,6 +242,21 @@ pub(crate) fn program(base: u32, seed: u8) -> Vec<u8> {
     bytes
 }
 
+/// The JSON document that a command said, which is what the documentation says of its format.
+pub(crate) fn document(said: &[u8]) -> serde_json::Value {
+    let document: serde_json::Value = serde_json::from_slice(said).unwrap();
+    let format = document["format"].as_str().unwrap();
+    let name = bistable_tools::schemas::file_name(format);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../docs/json")
+        .join(name);
+    let schema = serde_json::from_slice(&read(&path)).unwrap();
+    if let Err(error) = jsonschema::validate(&schema, &document) {
+        panic!("{error} in\n{document:#}");
+    }
+    document
+}
+
 /// The bytes of a file.
 pub(crate) fn read(path: &Path) -> Vec<u8> {
     fs::read(path).unwrap()
