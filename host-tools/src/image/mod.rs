@@ -31,6 +31,7 @@ pub mod assemble;
 pub mod attach;
 pub mod build;
 pub mod check;
+mod concern;
 pub mod cost;
 pub mod cyclonedx;
 pub mod described;
@@ -52,6 +53,7 @@ pub mod provenance;
 pub mod recorded;
 pub mod records;
 pub mod remap;
+mod rules;
 pub mod sbom;
 pub mod sign;
 pub mod signed;
@@ -60,8 +62,6 @@ pub mod summary;
 pub mod symbols;
 pub mod taker;
 pub mod verify;
-mod concern;
-mod rules;
 
 use clap::Subcommand;
 
