@@ -58,8 +58,9 @@ impl Elf {
             [1, 3, 0, 0, names_at, names.len(), 0, 0, 1, 0],
         ];
         let (base, first) = self.segments.first().cloned().unwrap_or_default();
-        let whole = [0..first.len()];
-        let parts = if parts.is_empty() { &whole } else { parts };
+        let whole = 0..first.len();
+        let whole = std::slice::from_ref(&whole);
+        let parts = if parts.is_empty() { whole } else { parts };
         for part in parts {
             // SHT_PROGBITS, allocated and executable.
             let (at, address) = (table + part.start, base as usize + part.start);

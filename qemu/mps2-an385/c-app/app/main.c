@@ -17,7 +17,8 @@
 #define UART1_STATE (*(volatile uint32_t *)0x40005004)
 #define UART1_CONTROL (*(volatile uint32_t *)0x40005008)
 
-static const uint8_t *const staging = (const uint8_t *)0x21120000;
+/* A variable, which the startup code initialises. */
+static const uint8_t *volatile staging = (const uint8_t *)0x21120000;
 #define STAGING_SIZE 0xE0000u
 
 /* The product's health checks, as layout.toml numbers them. */
