@@ -3,7 +3,7 @@
 use schemars::Schema;
 
 use crate::commands::{key_show, publish, store_affected};
-use crate::image::{inspect, summary};
+use crate::image::{inspect, reproduce, summary};
 use crate::output::{Failure, Report, schema};
 
 /// The format's name and the schema of each report, from the list of their types.
@@ -22,6 +22,7 @@ schemas! {
     inspect::Inspected,
     key_show::Shown,
     publish::Published,
+    reproduce::Reproduced,
     store_affected::Affected,
     summary::Summary,
 }

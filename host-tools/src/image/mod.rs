@@ -17,6 +17,7 @@
 //! | [`cost`], [`summary`] | what an image costs at boot, and what is said of a new one |
 //! | [`sbom`], [`provenance`] | what an image consists of, and how it was built |
 //! | [`cyclonedx`], [`records`], [`recorded`] | the format of the one, and both as files beside an image and in a report |
+//! | [`reproduce`] | an image built again, and compared |
 //! | [`sign`], [`inspect`], [`verify`] | the other commands |
 
 pub mod advice;
@@ -36,6 +37,7 @@ pub mod provenance;
 pub mod recorded;
 pub mod records;
 pub mod remap;
+pub mod reproduce;
 pub mod sbom;
 pub mod sign;
 pub mod signers;
@@ -58,6 +60,8 @@ pub enum Command {
     Inspect(inspect::Arguments),
     /// Check an image as a device does; exit status 1 at the first check that it fails.
     Verify(verify::Arguments),
+    /// Build an image again from its source, and say whether it is the same.
+    Reproduce(Box<reproduce::Arguments>),
 }
 
 /// Runs one of them.
@@ -70,5 +74,6 @@ pub fn run(command: &Command, output: &Output) -> Result<(), Error> {
         Command::Sign(arguments) => sign::run(arguments, output),
         Command::Inspect(arguments) => inspect::run(arguments, output),
         Command::Verify(arguments) => verify::run(arguments, output),
+        Command::Reproduce(arguments) => reproduce::run(arguments, output),
     }
 }
