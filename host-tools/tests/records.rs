@@ -3,8 +3,10 @@
 mod bench;
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use bench::{Bench, build};
+use bistable_core::layout::Slot;
 use serde_json::Value;
 
 /// A bill of materials, as another tool would write it.
@@ -148,31 +150,26 @@ fn an_image_without_provenance_is_reproduced_only_from_a_package_that_is_named()
 }
 
 #[test]
-fn a_megabyte_of_given_programs_is_built_into_an_image_in_a_second() {
+fn a_megabyte_of_given_programs_is_an_image_in_seconds_on_a_busy_machine() {
     let bench = Bench::new();
     bench.edit_layout(
         "b = 0x2_0000\nsize = 0x1_0000",
         "b = 0x20_0000\nsize = 0x18_0000",
     );
     bench.edit_layout("size = 0x3_0000", "size = 0x40_0000");
-    bench.edit_layout("chunk_size = 1024", "chunk_size = 4096");
-    for (slot, name) in [("A", "a.elf"), ("B", "b.elf")] {
-        let slot = if slot == "A" {
-            bistable_core::layout::Slot::A
-        } else {
-            bistable_core::layout::Slot::B
-        };
+    bench.edit_layout(
+        "payload_offset = 1024\nchunk_size = 1024",
+        "payload_offset = 4096\nchunk_size = 4096",
+    );
+    for (slot, name) in [(Slot::A, "a.elf"), (Slot::B, "b.elf")] {
         let base = bench.facts().product.layout.payload_address(slot);
         let mut bytes = bench::program(base, 1);
         bytes.resize(1 << 20, 0x5A);
         fs::write(bench.path(name), bench::elf::Elf::new(base, &bytes).bytes()).unwrap();
     }
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     bench.succeeds(&build("big.img", 1, &["--key", "dev.pem"]).as_strs());
     let took = begun.elapsed();
-    eprintln!("1 MiB took {took:?}");
-    assert!(
-        took.as_secs() < 10,
-        "a busy machine may be slower, not that much: {took:?}"
-    );
+    // Here nothing else may run at the same time; elsewhere a machine may be busy.
+    assert!(took < Duration::from_secs(5), "{took:?}");
 }
