@@ -170,6 +170,6 @@ fn a_megabyte_of_given_programs_is_an_image_in_seconds_on_a_busy_machine() {
     let begun = Instant::now();
     bench.succeeds(&build("big.img", 1, &["--key", "dev.pem"]).as_strs());
     let took = begun.elapsed();
-    // Here nothing else may run at the same time; elsewhere a machine may be busy.
+    // A tenth of a second alone; a machine that is busy with other tests gets more.
     assert!(took < Duration::from_secs(5), "{took:?}");
 }
