@@ -33,6 +33,7 @@ schemas! {
     crate::image::diff::Difference,
     crate::image::inspect::Inspected,
     crate::image::manifest::Carried,
+    crate::image::reproduce::Reproduced,
     crate::image::sign::Signed,
     crate::image::summary::Summary,
     crate::image::verify::Verification,

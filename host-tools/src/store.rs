@@ -37,6 +37,44 @@ pub struct Store {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Channel(String);
 
+/// An image that may be published: looked at, with its records.
+#[derive(Clone, Debug)]
+pub struct Publication {
+    digest: Digest,
+    bytes: Vec<u8>,
+    sbom: Record,
+    provenance: Record,
+}
+
+impl Publication {
+    /// Reads the image at `path`, and the records that lie beside it.
+    ///
+    /// # Errors
+    /// The file is no image, or a record beside it is not the one that it names.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let bytes = fs::read(path).map_err(Error::io(path, "read the image"))?;
+        let manifest = manifest_of(&bytes).map_err(|found| {
+            Error::unexpected(
+                path,
+                found,
+                "an image, which begins with a header of 1024 bytes",
+                "make one with `bistable image`",
+            )
+        })?;
+        let record = |kind| {
+            let record = Record::of(kind, path, &manifest, None)?;
+            record.expect_no_other()?;
+            Ok::<_, Error>(record)
+        };
+        Ok(Self {
+            digest: manifest.digest(),
+            sbom: record(Kind::Sbom)?,
+            provenance: record(Kind::Provenance)?,
+            bytes,
+        })
+    }
+}
+
 /// What was put into a store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Published {
@@ -114,36 +152,19 @@ impl Store {
         self.directory.join(folder).join(name)
     }
 
-    /// Copies an image into the store, with the records that lie beside it, and makes it the newest of
-    /// `channel`.
+    /// Copies an image and its records into the store, and makes it the newest of `channel`.
     ///
     /// An image that was published before is replaced: it may carry more signatures now.
     ///
     /// # Errors
-    /// The file is no image, a record beside it is not the one that it names, or one of them cannot be
-    /// copied: then the channel still points where it did.
-    pub fn publish(&self, image: &Path, channel: &Channel) -> Result<Published, Error> {
-        let bytes = fs::read(image).map_err(Error::io(image, "read the image"))?;
-        let manifest = manifest_of(&bytes).map_err(|found| {
-            Error::unexpected(
-                image,
-                found,
-                "an image, which begins with a header of 1024 bytes",
-                "make one with `bistable image`",
-            )
-        })?;
-        let digest = manifest.digest();
-        let records = [
-            Record::of(Kind::Sbom, image, &manifest, None)?,
-            Record::of(Kind::Provenance, image, &manifest, None)?,
-        ];
-        records.iter().try_for_each(Record::expect_no_other)?;
-        let [sbom, provenance] = [
-            self.keep(Kind::Sbom, &records[0])?,
-            self.keep(Kind::Provenance, &records[1])?,
-        ];
+    /// One of the files cannot be written: then the channel still points where it did.
+    pub fn publish(&self, image: &Publication, channel: &Channel) -> Result<Published, Error> {
+        let Publication { digest, bytes, .. } = image;
+        let digest = *digest;
+        let sbom = self.keep(Kind::Sbom, &image.sbom)?;
+        let provenance = self.keep(Kind::Provenance, &image.provenance)?;
         let path = self.image_path(&digest);
-        atomic::replace(&path, &bytes).map_err(Error::io(&path, "write the image"))?;
+        atomic::replace(&path, bytes).map_err(Error::io(&path, "write the image"))?;
         let path = self.latest_path(channel);
         let line = format!("{digest}\n");
         atomic::replace(&path, line.as_bytes()).map_err(Error::io(&path, "write the digest"))?;
@@ -313,7 +334,7 @@ mod tests {
     fn publish(store: &Store, bytes: &[u8]) -> Result<Digest, Error> {
         let path = store.directory().join("image");
         fs::write(&path, bytes).unwrap();
-        let published = store.publish(&path, &Channel::stable())?;
+        let published = store.publish(&Publication::read(&path)?, &Channel::stable())?;
         Ok(published.digest)
     }
 
@@ -381,7 +402,8 @@ mod tests {
         let path = directory.path().join("image");
         fs::write(&path, image(&manifest(1), &[])).unwrap();
         let beta: Channel = "beta".parse().unwrap();
-        let digest = store.publish(&path, &beta).unwrap().digest;
+        let image = Publication::read(&path).unwrap();
+        let digest = store.publish(&image, &beta).unwrap().digest;
         assert_eq!(store.latest(&beta).unwrap(), Some(digest));
         assert_eq!(store.latest(&Channel::stable()).unwrap(), None);
     }
@@ -398,7 +420,7 @@ mod tests {
         };
         let image = image(&Manifest::new(&fields).unwrap(), &[]);
         fs::write(&path, image).unwrap();
-        let publish = || store.publish(&path, &Channel::stable());
+        let publish = || store.publish(&Publication::read(&path)?, &Channel::stable());
         fs::write(Kind::Sbom.beside(&path), b"what is in another one").unwrap();
         let message = publish().unwrap_err().to_string();
         assert!(

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use bistable_layout::{Product, Ring};
-use bistable_tools::keys::SigningKey;
+use bistable_tools::keys::{Signer as _, SigningKey};
 use tempfile::TempDir;
 
 fn bistable(folder: &Path, arguments: &[&str]) -> Output {

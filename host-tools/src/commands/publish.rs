@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::Error;
 use crate::image::records::Kind;
 use crate::output::{Output, Report};
-use crate::store::{Channel, Kept, Store};
+use crate::store::{Channel, Kept, Publication, Store};
 
 /// Copy an image into a store, under its digest, and make it the newest of a channel.
 ///
@@ -50,8 +50,9 @@ impl Report for Published {
 /// # Errors
 /// The file is no image, or cannot be copied: then the channel points where it did.
 pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
+    let image = Publication::read(&arguments.image)?;
     let store = Store::open(&arguments.store)?;
-    let published = store.publish(&arguments.image, &arguments.channel)?;
+    let published = store.publish(&image, &arguments.channel)?;
     output.say(&Published {
         image: published.digest.to_string(),
         channel: arguments.channel.to_string(),

@@ -31,6 +31,18 @@ pub struct Link {
     /// Where the processor sees the first of them.
     pub address: u32,
     symbols: Vec<Symbol>,
+    sections: Vec<Section>,
+}
+
+/// A section that lies in the payload.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Section {
+    name: String,
+    /// Where in the payload it begins, in bytes.
+    offset: u64,
+    size: u64,
+    /// Where the program sees it: initialised data are copied from the payload to RAM.
+    address: u64,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -57,11 +69,12 @@ impl Link {
         let segments = segments(path, bytes, header)?;
         let mut link = Self::of_pieces(path, segments, product, entry, slot)?;
         link.symbols = symbols(bytes, header);
+        link.sections = sections(bytes, header, link.address);
         Ok(link)
     }
 
     /// Takes the program that these pieces make, which `path` held, as linked for `slot`. Nothing is known
-    /// of its symbols.
+    /// of its symbols and sections.
     pub(crate) fn of_pieces(
         path: &Path,
         pieces: Vec<Piece<'_>>,
@@ -74,6 +87,7 @@ impl Link {
             payload: flatten(path, pieces, product, slot)?,
             address: product.layout.payload_address(slot),
             symbols: Vec::new(),
+            sections: Vec::new(),
         };
         link.check_entry(entry, slot)?;
         Ok(link)
@@ -82,7 +96,11 @@ impl Link {
     /// Where in the program the byte at `offset` from the payload's start lies, for people.
     #[must_use]
     pub fn symbol_at(&self, offset: usize) -> String {
-        let address = u64::from(self.address) + offset as u64;
+        let offset = offset as u64;
+        let address = match self.section(offset) {
+            Some(section) => section.address + (offset - section.offset),
+            None => u64::from(self.address) + offset,
+        };
         let inside = |symbol: &&Symbol| {
             let start = u64::from(symbol.address);
             (start..start + u64::from(symbol.size)).contains(&address)
@@ -97,6 +115,19 @@ impl Link {
             }
             None => "no symbol".into(),
         }
+    }
+
+    /// The section that the byte at `offset` from the payload's start lies in; `None` for a gap, and
+    /// without a table of sections.
+    #[must_use]
+    pub fn section_at(&self, offset: usize) -> Option<&str> {
+        let section = self.section(offset as u64)?;
+        Some(&section.name)
+    }
+
+    fn section(&self, offset: u64) -> Option<&Section> {
+        let mut sections = self.sections.iter();
+        sections.find(|section| (section.offset..section.offset + section.size).contains(&offset))
     }
 
     fn check_entry(&self, entry: Entry<'_>, slot: Slot) -> Result<(), Error> {
@@ -181,7 +212,7 @@ fn segments<'d>(
     let headers = header
         .program_headers(LittleEndian, bytes)
         .map_err(|error| broken(format!("a broken table of segments ({error})")))?;
-    let sections = sections(bytes, header);
+    let sections = programmed(bytes, header);
     let mut segments = Vec::new();
     for (number, program) in headers.iter().enumerate() {
         let programmed = program.p_type.get(LittleEndian) == elf::PT_LOAD
@@ -203,16 +234,15 @@ fn segments<'d>(
 }
 
 /// Where in the file the sections lie that hold bytes of the program.
-fn sections(bytes: &[u8], header: &FileHeader32<LittleEndian>) -> Vec<Range<usize>> {
+fn programmed(bytes: &[u8], header: &FileHeader32<LittleEndian>) -> Vec<Range<usize>> {
     let Ok(sections) = header.sections(LittleEndian, bytes) else {
         return Vec::new();
     };
-    let programmed = sections.iter().filter(|section| {
+    let held = sections.iter().filter(|section| {
         let is_loaded = section.sh_flags(LittleEndian) & elf::SHF_ALLOC != 0;
         is_loaded && section.sh_type(LittleEndian) != elf::SHT_NOBITS
     });
-    programmed
-        .filter_map(|section| section.file_range(LittleEndian))
+    held.filter_map(|section| section.file_range(LittleEndian))
         .filter(|(_, len)| *len > 0)
         .map(|(start, len)| start as usize..start.saturating_add(len) as usize)
         .collect()
@@ -245,6 +275,36 @@ fn sections_only<'d>(
     kept.truncate(last);
     kept.drain(..first);
     (first as u32, Cow::Owned(kept))
+}
+
+/// Sections are for messages, too. Which bytes of the payload they hold, the segments say.
+fn sections(bytes: &[u8], header: &FileHeader32<LittleEndian>, start: u32) -> Vec<Section> {
+    let (Ok(table), Ok(segments)) = (
+        header.sections(LittleEndian, bytes),
+        header.program_headers(LittleEndian, bytes),
+    ) else {
+        return Vec::new();
+    };
+    let placed = table.iter().filter_map(|section| {
+        let place = u64::from(section.sh_offset.get(LittleEndian));
+        let size = u64::from(section.sh_size.get(LittleEndian));
+        let held = section.sh_type.get(LittleEndian) != elf::SHT_NOBITS && size > 0;
+        let segment = segments.iter().find(|segment| {
+            let begin = u64::from(segment.p_offset.get(LittleEndian));
+            let end = begin + u64::from(segment.p_filesz.get(LittleEndian));
+            segment.p_type.get(LittleEndian) == elf::PT_LOAD && (begin..end).contains(&place)
+        })?;
+        let into = place - u64::from(segment.p_offset.get(LittleEndian));
+        let physical = u64::from(segment.p_paddr.get(LittleEndian)) + into;
+        let name = table.section_name(LittleEndian, section).ok()?;
+        held.then_some(Section {
+            name: String::from_utf8_lossy(name).into_owned(),
+            offset: physical.checked_sub(u64::from(start))?,
+            size,
+            address: u64::from(section.sh_addr.get(LittleEndian)),
+        })
+    });
+    placed.collect()
 }
 
 /// Symbols are for messages: a table that cannot be read is as good as none.

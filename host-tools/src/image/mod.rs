@@ -25,6 +25,7 @@
 //! | [`described`], [`signed`] | all that a manifest says, and who signed it, for reports |
 //! | [`detached`] | a signature that travels alone |
 //! | [`sign`], [`mod@manifest`], [`attach`] | `image sign`; the same by way of another machine |
+//! | [`reproduce`] | an image built again, and compared |
 //! | [`inspect`], [`verify`], [`diff`] | the other commands |
 
 pub mod assemble;
@@ -53,6 +54,7 @@ pub mod provenance;
 pub mod recorded;
 pub mod records;
 pub mod remap;
+pub mod reproduce;
 mod rules;
 pub mod sbom;
 pub mod sign;
@@ -85,6 +87,8 @@ pub enum Command {
     Inspect(inspect::Arguments),
     /// Check an image as a device does; exit status 1 if it fails a check.
     Verify(verify::Arguments),
+    /// Build an image again from its source, and say whether it is the same.
+    Reproduce(Box<reproduce::Arguments>),
 }
 
 /// Runs one of them.
@@ -100,5 +104,6 @@ pub fn run(command: &Command, output: &Output) -> Result<(), Error> {
         Command::Diff(arguments) => diff::run(arguments, output),
         Command::Inspect(arguments) => inspect::run(arguments, output),
         Command::Verify(arguments) => verify::run(arguments, output),
+        Command::Reproduce(arguments) => reproduce::run(arguments, output),
     }
 }

@@ -100,7 +100,8 @@ pub(crate) fn called_in<'c>(command: &'c mut Command, directory: &Path) -> &'c m
     }
     for (variable, _) in env::vars_os() {
         let name = variable.to_string_lossy();
-        if name.starts_with("CARGO_PROFILE_") || name.ends_with("_INCREMENTAL") {
+        let incremental = ["CARGO_INCREMENTAL", "CARGO_BUILD_INCREMENTAL"].contains(&&*name);
+        if name.starts_with("CARGO_PROFILE_") || incremental {
             command.env_remove(&variable);
         }
     }

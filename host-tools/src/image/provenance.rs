@@ -277,7 +277,10 @@ fn parameters(making: &Making<'_>) -> Parameters {
 }
 
 /// What was used, in a fixed order.
-fn materials(recorded: &Recorded, layout: &Path) -> Result<Vec<Resource>, Error> {
+///
+/// # Errors
+/// The lock file or the layout cannot be read.
+pub fn materials(recorded: &Recorded, layout: &Path) -> Result<Vec<Resource>, Error> {
     let project = &recorded.project;
     let digest =
         |path: &Path, doing| files::read(path, doing).map(|it| Digest::of(&it).to_string());
