@@ -23,10 +23,10 @@ mod layout {
     include!(concat!(env!("OUT_DIR"), "/layout.rs"));
 }
 
-/// What the board cannot measure.
-mod behaviour {
-    /// The emulator has no supply voltage: it is what it should be.
-    pub(crate) const fn supply_millivolts() -> u16 {
+/// The supply voltage, for the platform.
+mod supply {
+    /// The emulator has none that could be measured: it is what it should be.
+    pub(crate) const fn millivolts() -> u16 {
         3300
     }
 }
