@@ -285,6 +285,13 @@ fn no_secret_is_in_an_argument_or_in_the_environment() {
         }
         secrets.iter().for_each(|secret| secret.check(name, &bytes));
     }
+    // What is in a pipe that nobody holds open is lost.
+    let begun = Instant::now();
+    while !has_open(&process, &fifo) {
+        let ended = child.try_wait().unwrap();
+        assert!(ended.is_none(), "it did not ask for the passphrase");
+        assert!(begun.elapsed() < Duration::from_secs(10), "nobody reads");
+    }
     drop(writer);
     assert_eq!(child.wait().unwrap().code(), Some(1), "cargo failed");
     let seen = fs::read(&seen).unwrap();
@@ -293,6 +300,15 @@ fn no_secret_is_in_an_argument_or_in_the_environment() {
     secrets
         .iter()
         .for_each(|secret| secret.check("what programs were given", &seen));
+}
+
+/// Whether the process has the file at `path` open.
+fn has_open(process: &Path, path: &Path) -> bool {
+    let path = fs::canonicalize(path).unwrap();
+    let open = fs::read_dir(process.join("fd")).into_iter().flatten();
+    open.filter_map(Result::ok)
+        .filter_map(|entry| fs::read_link(entry.path()).ok())
+        .any(|target| target == path)
 }
 
 /// The process is held when it has used the key and wants to say so, and its memory is read.
