@@ -36,8 +36,10 @@ pub(crate) struct Words(pub(crate) ReasonCode);
 impl defmt::Format for Words {
     fn format(&self, formatter: defmt::Formatter<'_>) {
         let Some(reason) = self.0.reason() else {
-            return defmt::write!(formatter, "reason {=u16:#06x}", self.0.get());
+            let (number, code) = (self.0.number(), self.0.get());
+            return defmt::write!(formatter, "B{=u16} ({=u16:#06x})", number, code);
         };
+        defmt::write!(formatter, "B{=u16} ", self.0.number());
         let (Reason::CheckFailed(number) | Reason::SourceUnreachable(number)) = reason else {
             return defmt::write!(formatter, "{}", reason);
         };
