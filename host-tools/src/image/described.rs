@@ -76,10 +76,7 @@ impl Described {
     #[must_use]
     pub fn new(manifest: &Manifest, ring: Option<&Ring>) -> Self {
         let fields = manifest.fields();
-        let revoked = |id: KeyId| RevokedKey {
-            id: id.to_string(),
-            name: ring.and_then(|ring| name_in(ring, id)),
-        };
+        let revoked = |id| RevokedKey::new(id, ring);
         Self {
             name: manifest.digest().to_string(),
             vendor_id: Uuid::from_bytes(fields.vendor_id).to_string(),
@@ -104,6 +101,17 @@ impl Described {
             oldest_bootloader: fields.oldest_bootloader.to_string(),
             sbom: some(fields.sbom),
             provenance: some(fields.provenance),
+        }
+    }
+}
+
+impl RevokedKey {
+    /// The key with this id, with its name if there is a ring that knows it.
+    #[must_use]
+    pub fn new(id: KeyId, ring: Option<&Ring>) -> Self {
+        Self {
+            id: id.to_string(),
+            name: ring.and_then(|ring| name_in(ring, id)),
         }
     }
 }

@@ -5,16 +5,16 @@ use std::fmt::{self, Display};
 use std::path::PathBuf;
 
 use bistable_core::header::Header;
-use bistable_core::keys::KeyId;
 use bistable_core::layout::{HEADER_LEN, Slot};
 use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::facts::Facts;
+use crate::image::described::RevokedKey;
 use crate::image::file::{ImageFile, PageSpan};
 use crate::image::recorded::{self, Shown, ShownProvenance, ShownSbom};
-use crate::image::summary::{Signature, Signed};
+use crate::image::signed::{SignatureBy, SignedBy};
 use crate::output::{Output, Report};
 use crate::{Error, files};
 
@@ -84,9 +84,9 @@ pub struct Inspected {
     /// How it was built; `null` if the manifest names no statement.
     pub provenance: Option<Shown<ShownProvenance>>,
     /// In ascending order of key. Without a layout no signature is checked.
-    pub signatures: Vec<Signature>,
+    pub signatures: Vec<SignatureBy>,
     /// Whether the signatures are enough; `null` without a layout.
-    pub signed: Option<Signed>,
+    pub signed: Option<SignedBy>,
     /// How many bytes differ between the slots.
     pub fixups: usize,
     /// The pages.
@@ -100,15 +100,6 @@ pub struct ProductId {
     pub id: String,
     /// Whether the layout says the same; `null` without a layout.
     pub of_this_layout: Option<bool>,
-}
-
-/// A key that an image revokes.
-#[derive(Serialize, JsonSchema)]
-pub struct RevokedKey {
-    /// 8 hexadecimal digits.
-    pub id: String,
-    /// The key's name in the ring; `null` if it is not known.
-    pub name: Option<String>,
 }
 
 /// A page of an image.
@@ -158,7 +149,7 @@ impl Inspected {
         let manifest = image.manifest();
         let fields = manifest.fields();
         let product = facts.map(|facts| &facts.product.layout);
-        let signed = facts.map(|facts| Signed::of(image.header(), facts));
+        let signed = facts.map(|facts| SignedBy::header(image.header(), facts));
         Self {
             name: manifest.digest().to_string(),
             bytes: len,
@@ -180,7 +171,7 @@ impl Inspected {
             revoke_below: fields.revoke_below,
             revoked_keys: manifest
                 .revoked()
-                .map(|id| RevokedKey::of(id, facts))
+                .map(|id| RevokedKey::new(id, facts.map(|facts| &facts.ring)))
                 .collect(),
             payload_bytes: fields.payload_len,
             payload_a: manifest.payload(Slot::A).to_string(),
@@ -202,29 +193,19 @@ impl Inspected {
     }
 }
 
-fn signatures(image: &ImageFile, facts: Option<&Facts>) -> Vec<Signature> {
+fn signatures(image: &ImageFile, facts: Option<&Facts>) -> Vec<SignatureBy> {
     if let Some(facts) = facts {
-        return Signed::of(image.header(), facts).signatures;
+        return SignedBy::header(image.header(), facts).signatures;
     }
     let Ok(header) = Header::new_checked(image.header()) else {
         return Vec::new(); // it was parsed before
     };
-    let unchecked = header.signatures().map(|signature| Signature {
+    let unchecked = header.signatures().map(|signature| SignatureBy {
         key: signature.key.to_string(),
         name: None,
         valid: None,
     });
     unchecked.collect()
-}
-
-impl RevokedKey {
-    fn of(id: KeyId, facts: Option<&Facts>) -> Self {
-        let name = facts.and_then(|facts| facts.key_name(id));
-        Self {
-            id: id.to_string(),
-            name: name.map(String::from),
-        }
-    }
 }
 
 impl Page {
@@ -286,13 +267,10 @@ impl Display for Inspected {
     }
 }
 
-fn said(signature: &Signature, checked: bool) -> String {
-    let Signature { key, name, valid } = signature;
-    match (name, valid) {
-        _ if !checked => format!("by {key}, not checked without --layout"),
-        (Some(name), Some(true)) => format!("by {key} ({name}), valid"),
-        (Some(name), _) => format!("by {key} ({name}), INVALID"),
-        (None, _) => format!("by {key}, which the ring does not know"),
+fn said(signature: &SignatureBy, checked: bool) -> String {
+    match checked {
+        true => signature.to_string(),
+        false => format!("by {}, not checked without --layout", signature.key),
     }
 }
 
@@ -301,11 +279,7 @@ fn digest(digest: Option<&String>) -> &str {
 }
 
 fn joined(keys: &[RevokedKey]) -> String {
-    let keys = keys.iter().map(|key| match &key.name {
-        Some(name) => format!("{} ({name})", key.id),
-        None => key.id.clone(),
-    });
-    let keys: Vec<_> = keys.collect();
+    let keys: Vec<_> = keys.iter().map(RevokedKey::to_string).collect();
     match keys.as_slice() {
         [] => "none".into(),
         keys => keys.join(", "),

@@ -24,7 +24,7 @@ use crate::image::package::{Package, Recorded};
 use crate::image::provenance::{Parameters, Resource, Statement, materials};
 use crate::image::records::{Kind, Record};
 use crate::image::sbom;
-use crate::image::summary::Signed;
+use crate::image::signed::SignedBy;
 use crate::output::{BAD, GOOD, Output, Report, paint};
 use crate::{Error, files};
 
@@ -85,7 +85,7 @@ pub struct Reproduced {
     /// What the two were made of, where it is not the same. Alone this is no difference of the image.
     pub materials: Vec<MaterialDifference>,
     /// Who signed the image.
-    pub signed: Signed,
+    pub signed: SignedBy,
 }
 
 /// The first byte of the payload that differs.
@@ -188,7 +188,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
         field: compare_fields(&manifest.fields(), &built.image.manifest().fields()),
         sbom,
         materials: there.map_or_else(Vec::new, |there| compare_materials(there, &here)),
-        signed: Signed::of(image.header(), &facts),
+        signed: SignedBy::header(image.header(), &facts),
     };
     output.say(&reproduced)?;
     match reproduced.equal {

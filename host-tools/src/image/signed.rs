@@ -2,9 +2,12 @@
 
 use std::fmt;
 
+use bistable_core::header::Header;
+use bistable_core::layout::HEADER_LEN;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::facts::Facts;
 use crate::image::signers::{Signers, Verdict};
 
 /// Who signed, and whether that is enough.
@@ -38,6 +41,20 @@ pub struct SignatureBy {
     pub name: Option<String>,
     /// Whether that key made it; `null` if the ring does not know it.
     pub valid: Option<bool>,
+}
+
+impl SignedBy {
+    /// By an image's header and a product's ring.
+    #[must_use]
+    pub fn header(header: &[u8; HEADER_LEN], facts: &Facts) -> Self {
+        let signers = Header::new_checked(header).map(|header| Signers::of(&header, facts));
+        let nobody = Signers {
+            signatures: Vec::new(),
+            release: (0, facts.ring.release_threshold),
+            root: (0, 0),
+        };
+        signers.unwrap_or(nobody).into()
+    }
 }
 
 impl From<Signers> for SignedBy {

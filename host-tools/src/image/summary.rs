@@ -3,15 +3,13 @@
 use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
 
-use bistable_core::header::Header;
-use bistable_core::layout::HEADER_LEN;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::facts::Facts;
 use crate::image::cost::instructions_to_verify;
 use crate::image::make::Built;
-use crate::image::signers::{Signers, Verdict};
+use crate::image::signed::SignedBy;
 use crate::output::Report;
 
 /// An image that was made.
@@ -42,41 +40,13 @@ pub struct Summary {
     /// About how many instructions a Cortex-M3 takes to verify it at boot.
     pub instructions_to_verify: u64,
     /// Who signed it.
-    pub signed: Signed,
+    pub signed: SignedBy,
     /// The programs as linked for A and for B.
     pub programs: Vec<PathBuf>,
     /// The software bill of materials; `null` if there is none.
     pub sbom: Option<PathBuf>,
     /// The provenance statement; `null` if there is none.
     pub provenance: Option<PathBuf>,
-}
-
-/// Who signed an image, and whether that is enough.
-#[derive(Serialize, JsonSchema)]
-pub struct Signed {
-    /// How many valid signatures by release keys there are.
-    pub release: u8,
-    /// How many it takes.
-    pub release_threshold: u8,
-    /// How many valid signatures by root keys there are.
-    pub root: u8,
-    /// How many it takes; 0 unless the image revokes keys.
-    pub root_threshold: u8,
-    /// In ascending order of key.
-    pub signatures: Vec<Signature>,
-    #[serde(skip)]
-    text: String,
-}
-
-/// One signature.
-#[derive(Serialize, JsonSchema)]
-pub struct Signature {
-    /// The id of the key, 8 hexadecimal digits.
-    pub key: String,
-    /// The key's name in the ring; `null` if the ring does not know it.
-    pub name: Option<String>,
-    /// Whether that key made it; `null` if the ring does not know it.
-    pub valid: Option<bool>,
 }
 
 impl Report for Summary {
@@ -104,7 +74,7 @@ impl Summary {
             pages: image.pages().len(),
             pages_bytes: image.pages_len(),
             instructions_to_verify: instructions_to_verify(manifest, &facts.key_ring()),
-            signed: Signed::of(image.header(), facts),
+            signed: SignedBy::header(image.header(), facts),
             programs: Vec::new(),
             sbom: None,
             provenance: None,
@@ -120,52 +90,6 @@ impl Summary {
             provenance,
             ..self
         }
-    }
-}
-
-impl Signed {
-    /// By an image's header and a product's ring.
-    #[must_use]
-    pub fn of(header: &[u8; HEADER_LEN], facts: &Facts) -> Self {
-        let header = Header::new_checked(header);
-        let signers = header.map(|header| Signers::of(&header, facts));
-        let signers = signers.unwrap_or_else(|_| Signers {
-            signatures: Vec::new(),
-            release: (0, facts.ring.release_threshold),
-            root: (0, 0),
-        });
-        Self::from(&signers)
-    }
-}
-
-impl From<&Signers> for Signed {
-    fn from(signers: &Signers) -> Self {
-        let signatures = signers.signatures.iter().map(|signer| {
-            let (name, valid) = match &signer.verdict {
-                Verdict::Valid(name) => (Some(name), Some(true)),
-                Verdict::Invalid(name) => (Some(name), Some(false)),
-                Verdict::Unknown => (None, None),
-            };
-            Signature {
-                key: signer.id.to_string(),
-                name: name.cloned(),
-                valid,
-            }
-        });
-        Self {
-            release: signers.release.0,
-            release_threshold: signers.release.1,
-            root: signers.root.0,
-            root_threshold: signers.root.1,
-            signatures: signatures.collect(),
-            text: signers.to_string(),
-        }
-    }
-}
-
-impl Display for Signed {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.text)
     }
 }
 
