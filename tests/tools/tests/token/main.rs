@@ -328,13 +328,18 @@ fn one_login_serves_all_keys_and_threads_until_the_token_is_gone() {
     bench.import("ed25519", "bob", "02");
     // SoftHSM looks for its folder in the environment, which a test must not change in itself.
     let mut again = bench.command(std::env::current_exe().unwrap());
-    again.args(["--exact", "in_the_process", "--ignored", "--nocapture"]);
+    again.args([
+        "--exact",
+        "ignored_because_the_test_above_runs_it_in_a_process_of_its_own",
+        "--ignored",
+        "--nocapture",
+    ]);
     assert_says(&succeeds(&mut again), "1 passed");
 }
 
 #[test]
 #[ignore = "is run by the test above, in a folder with a token"]
-fn in_the_process() {
+fn ignored_because_the_test_above_runs_it_in_a_process_of_its_own() {
     let alice = Token::open(&uri("object=alice")).unwrap();
     fs::remove_file("pin").unwrap();
     // No PIN any more, but this process is logged in.
