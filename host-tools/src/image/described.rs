@@ -127,52 +127,58 @@ fn some(digest: Digest) -> Option<String> {
     (digest != Digest::NONE).then(|| digest.to_string())
 }
 
-impl fmt::Display for Described {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut line =
-            |name: &str, value: &dyn fmt::Display| writeln!(formatter, "{name:<18} {value}");
-        let none = String::from("none");
+impl Described {
+    /// Each field with its name and its unit.
+    #[must_use]
+    pub fn lines(&self) -> Vec<(&'static str, String)> {
+        let none = || String::from("none");
         let revoked: Vec<_> = self
             .revoked_keys
             .iter()
             .map(RevokedKey::to_string)
             .collect();
-        line("name", &self.name)?;
-        line("vendor id", &self.vendor_id)?;
-        line("class id", &self.class_id)?;
-        line("layout", &self.layout)?;
-        line("version", &self.version)?;
-        line("sequence", &self.sequence)?;
-        line("security counter", &self.security_counter)?;
-        line("revoke below", &self.revoke_below)?;
-        match revoked.is_empty() {
-            true => line("revoked keys", &none)?,
-            false => line("revoked keys", &revoked.join(", "))?,
-        }
-        line("payload", &format_args!("{} bytes", self.payload_bytes))?;
-        line("payload in A", &self.payload_a)?;
-        line("payload in B", &self.payload_b)?;
-        line(
-            "position-free",
-            &if self.position_free { "yes" } else { "no" },
-        )?;
-        line(
-            "chunks",
-            &format_args!("{} of {} bytes", self.chunks, self.chunk_size),
-        )?;
-        line(
-            "first page",
-            &format_args!("{} bytes, {}", self.first_page_bytes, self.first_page),
-        )?;
-        line("trial attempts", &self.trial_attempts)?;
-        line("trial time", &format_args!("{} s", self.trial_seconds))?;
-        line(
-            "data schemas",
-            &format_args!("{} to {}", self.data_schemas.0, self.data_schemas.1),
-        )?;
-        line("oldest bootloader", &self.oldest_bootloader)?;
-        line("SBOM", self.sbom.as_ref().unwrap_or(&none))?;
-        line("provenance", self.provenance.as_ref().unwrap_or(&none))
+        let revoked = match revoked.is_empty() {
+            true => none(),
+            false => revoked.join(", "),
+        };
+        let position_free = if self.position_free { "yes" } else { "no" };
+        let (first, last) = self.data_schemas;
+        vec![
+            ("name", self.name.clone()),
+            ("vendor id", self.vendor_id.clone()),
+            ("class id", self.class_id.clone()),
+            ("layout", self.layout.clone()),
+            ("version", self.version.clone()),
+            ("sequence", self.sequence.to_string()),
+            ("security counter", self.security_counter.to_string()),
+            ("revoke below", self.revoke_below.to_string()),
+            ("revoked keys", revoked),
+            ("payload", format!("{} bytes", self.payload_bytes)),
+            ("payload in A", self.payload_a.clone()),
+            ("payload in B", self.payload_b.clone()),
+            ("position-free", position_free.into()),
+            (
+                "chunks",
+                format!("{} of {} bytes", self.chunks, self.chunk_size),
+            ),
+            (
+                "first page",
+                format!("{} bytes, {}", self.first_page_bytes, self.first_page),
+            ),
+            ("trial attempts", self.trial_attempts.to_string()),
+            ("trial time", format!("{} s", self.trial_seconds)),
+            ("data schemas", format!("{first} to {last}")),
+            ("oldest bootloader", self.oldest_bootloader.clone()),
+            ("SBOM", self.sbom.clone().unwrap_or_else(none)),
+            ("provenance", self.provenance.clone().unwrap_or_else(none)),
+        ]
+    }
+}
+
+impl fmt::Display for Described {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines = self.lines().into_iter();
+        lines.try_for_each(|(name, value)| writeln!(formatter, "{name:<18} {value}"))
     }
 }
 

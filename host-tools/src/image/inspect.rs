@@ -5,13 +5,12 @@ use std::fmt::{self, Display};
 use std::path::PathBuf;
 
 use bistable_core::header::Header;
-use bistable_core::layout::{HEADER_LEN, Slot};
+use bistable_core::layout::HEADER_LEN;
 use schemars::JsonSchema;
 use serde::Serialize;
-use uuid::Uuid;
 
 use crate::facts::Facts;
-use crate::image::described::RevokedKey;
+use crate::image::described::Described;
 use crate::image::file::{ImageFile, PageSpan};
 use crate::image::recorded::{self, Shown, ShownProvenance, ShownSbom};
 use crate::image::signed::{SignatureBy, SignedBy};
@@ -39,46 +38,12 @@ pub struct Arguments {
 /// What an image says of itself.
 #[derive(Serialize, JsonSchema)]
 pub struct Inspected {
-    /// The digest of its manifest, 64 hexadecimal digits.
-    pub name: String,
+    /// What its manifest says.
+    pub manifest: Described,
+    /// Whether it is for the layout at hand; `null` without one.
+    pub of_this_layout: Option<OfThisLayout>,
     /// Length of the file in bytes.
     pub bytes: usize,
-    /// For which product.
-    pub vendor_id: ProductId,
-    /// For which product.
-    pub class_id: ProductId,
-    /// The digest of the layout that it was linked for.
-    pub layout: ProductId,
-    /// Three numbers.
-    pub version: String,
-    /// Decides what may be installed.
-    pub sequence: u32,
-    /// Decides what may be booted.
-    pub security_counter: u32,
-    /// Its confirmation revokes images with a lower security counter.
-    pub revoke_below: u32,
-    /// Its confirmation revokes these keys.
-    pub revoked_keys: Vec<RevokedKey>,
-    /// Length of the payload in bytes.
-    pub payload_bytes: u32,
-    /// Digest of the payload as it lies in A.
-    pub payload_a: String,
-    /// Digest of the payload as it lies in B.
-    pub payload_b: String,
-    /// Whether the payload is the same in both.
-    pub position_free: bool,
-    /// How many chunks the payload has.
-    pub chunks: u32,
-    /// Their size in bytes.
-    pub chunk_size: u32,
-    /// How often a trial is started.
-    pub trial_attempts: u8,
-    /// How long a trial may take, in seconds.
-    pub trial_seconds: u16,
-    /// The first and the last data schema that it can read.
-    pub data_schemas: (u16, u16),
-    /// The oldest bootloader that it runs under.
-    pub oldest_bootloader: String,
     /// The software bill of materials; `null` if the manifest names none.
     pub sbom: Option<Shown<ShownSbom>>,
     /// How it was built; `null` if the manifest names no statement.
@@ -93,13 +58,15 @@ pub struct Inspected {
     pub pages: Vec<Page>,
 }
 
-/// An id, and whether it is that of the layout at hand.
+/// Whether an image names the same as a layout does.
 #[derive(Serialize, JsonSchema)]
-pub struct ProductId {
-    /// A UUID, or 64 hexadecimal digits.
-    pub id: String,
-    /// Whether the layout says the same; `null` without a layout.
-    pub of_this_layout: Option<bool>,
+pub struct OfThisLayout {
+    /// The vendor id.
+    pub vendor_id: bool,
+    /// The class id.
+    pub class_id: bool,
+    /// The digest of the layout.
+    pub layout: bool,
 }
 
 /// A page of an image.
@@ -146,43 +113,20 @@ impl Inspected {
     /// All that an image of `len` bytes says, apart from its records.
     #[must_use]
     pub fn of(image: &ImageFile, len: usize, facts: Option<&Facts>) -> Self {
-        let manifest = image.manifest();
-        let fields = manifest.fields();
-        let product = facts.map(|facts| &facts.product.layout);
+        let fields = image.manifest().fields();
+        let of_this_layout = facts.map(|facts| {
+            let layout = &facts.product.layout;
+            OfThisLayout {
+                vendor_id: layout.vendor_id == fields.vendor_id,
+                class_id: layout.class_id == fields.class_id,
+                layout: layout.digest == fields.layout,
+            }
+        });
         let signed = facts.map(|facts| SignedBy::header(image.header(), facts));
         Self {
-            name: manifest.digest().to_string(),
+            manifest: Described::new(image.manifest(), facts.map(|facts| &facts.ring)),
+            of_this_layout,
             bytes: len,
-            vendor_id: ProductId {
-                id: Uuid::from_bytes(fields.vendor_id).to_string(),
-                of_this_layout: product.map(|layout| layout.vendor_id == fields.vendor_id),
-            },
-            class_id: ProductId {
-                id: Uuid::from_bytes(fields.class_id).to_string(),
-                of_this_layout: product.map(|layout| layout.class_id == fields.class_id),
-            },
-            layout: ProductId {
-                id: fields.layout.to_string(),
-                of_this_layout: product.map(|layout| layout.digest == fields.layout),
-            },
-            version: fields.version.to_string(),
-            sequence: fields.sequence,
-            security_counter: fields.security_counter,
-            revoke_below: fields.revoke_below,
-            revoked_keys: manifest
-                .revoked()
-                .map(|id| RevokedKey::new(id, facts.map(|facts| &facts.ring)))
-                .collect(),
-            payload_bytes: fields.payload_len,
-            payload_a: manifest.payload(Slot::A).to_string(),
-            payload_b: manifest.payload(Slot::B).to_string(),
-            position_free: manifest.is_position_free(),
-            chunks: manifest.chunks(),
-            chunk_size: fields.chunk_size,
-            trial_attempts: fields.trial_attempts,
-            trial_seconds: fields.trial_seconds,
-            data_schemas: fields.schemas,
-            oldest_bootloader: fields.oldest_bootloader.to_string(),
             sbom: None,
             provenance: None,
             signatures: signatures(image, facts),
@@ -223,40 +167,19 @@ impl Page {
 
 impl Display for Inspected {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, value) in self.manifest.lines() {
+            let note = self.of_this_layout.as_ref();
+            let note = note.map_or("", |same| same.note(name));
+            writeln!(formatter, "{name:<18} {value}{note}")?;
+        }
         let mut line = |name: &str, value: &dyn Display| writeln!(formatter, "{name:<18} {value}");
-        line("name", &self.name)?;
-        line("length", &format_args!("{} bytes", self.bytes))?;
-        line("vendor id", &self.vendor_id)?;
-        line("class id", &self.class_id)?;
-        line("layout", &self.layout)?;
-        line("version", &self.version)?;
-        line("sequence", &self.sequence)?;
-        line("security counter", &self.security_counter)?;
-        line("revoke below", &self.revoke_below)?;
-        line("revoked keys", &joined(&self.revoked_keys))?;
-        line("payload", &format_args!("{} bytes", self.payload_bytes))?;
-        line("payload in A", &self.payload_a)?;
-        line("payload in B", &self.payload_b)?;
-        let position_free = if self.position_free { "yes" } else { "no" };
-        line("position-free", &position_free)?;
-        line(
-            "chunks",
-            &format_args!("{} of {} bytes", self.chunks, self.chunk_size),
-        )?;
-        line("trial attempts", &self.trial_attempts)?;
-        line("trial time", &format_args!("{} s", self.trial_seconds))?;
-        let (first, last) = self.data_schemas;
-        line("data schemas", &format_args!("{first} to {last}"))?;
-        line("oldest bootloader", &self.oldest_bootloader)?;
-        line("SBOM", &digest(self.sbom.as_ref().map(|it| &it.digest)))?;
-        let provenance = self.provenance.as_ref().map(|it| &it.digest);
-        line("provenance", &digest(provenance))?;
         for signature in &self.signatures {
             line("signature", &said(signature, self.signed.is_some()))?;
         }
         if let Some(signed) = &self.signed {
             line("signed", signed)?;
         }
+        line("length", &format_args!("{} bytes", self.bytes))?;
         line("fix-ups", &format_args!("{} bytes", self.fixups))?;
         line("header", &format_args!("bytes 0..{HEADER_LEN:#x}"))?;
         for (number, page) in self.pages.iter().enumerate() {
@@ -274,26 +197,19 @@ fn said(signature: &SignatureBy, checked: bool) -> String {
     }
 }
 
-fn digest(digest: Option<&String>) -> &str {
-    digest.map_or("none", String::as_str)
-}
-
-fn joined(keys: &[RevokedKey]) -> String {
-    let keys: Vec<_> = keys.iter().map(RevokedKey::to_string).collect();
-    match keys.as_slice() {
-        [] => "none".into(),
-        keys => keys.join(", "),
-    }
-}
-
-impl Display for ProductId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let note = match self.of_this_layout {
-            None => "",
-            Some(true) => " (this layout's)",
-            Some(false) => " (NOT this layout's)",
+impl OfThisLayout {
+    /// What is said behind a field of the manifest.
+    fn note(&self, field: &str) -> &'static str {
+        let same = match field {
+            "vendor id" => self.vendor_id,
+            "class id" => self.class_id,
+            "layout" => self.layout,
+            _ => return "",
         };
-        write!(formatter, "{}{note}", self.id)
+        match same {
+            true => " (this layout's)",
+            false => " (NOT this layout's)",
+        }
     }
 }
 
