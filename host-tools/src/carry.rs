@@ -10,12 +10,14 @@
 //! against accidents, signatures against the rest.
 
 use std::fmt;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use crc::{CRC_32_ISO_HDLC, Crc};
 use data_encoding::BASE32_NOPAD;
 use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
+use zeroize::Zeroizing;
 
 use crate::{Error, atomic};
 
@@ -149,6 +151,7 @@ impl Ways {
             printed.push_str(&qr(text).ok_or_else(too_long)?);
         }
         if let Some(out) = &self.out {
+            check_replaceable(out)?;
             let doing = "write what is carried";
             atomic::replace(out, lines(text).as_bytes()).map_err(Error::io(out, doing))?;
         }
@@ -160,6 +163,23 @@ impl Ways {
     pub fn file(&self) -> Option<String> {
         self.out.as_ref().map(|out| out.display().to_string())
     }
+}
+
+/// Only what was carried before is replaced: a name that was completed wrongly must not cost a key or an image.
+fn check_replaceable(path: &Path) -> Result<(), Error> {
+    let Ok(there) = fs::read(path).map(Zeroizing::new) else {
+        return Ok(()); // nothing, or what cannot be written either
+    };
+    let is_carried = |kind: &Kind| there.starts_with(kind.name().as_bytes());
+    if there.is_empty() || Kind::ALL.iter().any(is_carried) {
+        return Ok(());
+    }
+    Err(Error::unexpected(
+        path,
+        "another file",
+        "no file, or one that was carried before",
+        "choose another --out",
+    ))
 }
 
 /// Why a text is refused.

@@ -75,6 +75,7 @@ impl Output {
             true => write(&json(report)),
             false => write(&report.to_string()),
         }
+        .map(drop)
     }
 
     /// Says what is no report and looks the same to everybody, such as a script for a shell.
@@ -83,14 +84,15 @@ impl Output {
     /// As [`Self::say`].
     pub fn say_as_it_is(&self, text: &str) -> Result<(), Error> {
         self.said.set(true);
-        write(text)
+        write(text).map(drop)
     }
 
     /// Says one of many things, as it happens: with `--json` each is a document on a line of its own.
+    /// Returns whether somebody may still read it.
     ///
     /// # Errors
     /// As [`say`](Self::say).
-    pub fn say_line<R: Report>(&self, report: &R) -> Result<(), Error> {
+    pub fn say_line<R: Report>(&self, report: &R) -> Result<bool, Error> {
         self.said.set(true);
         match self.json {
             true => write(&json_line(report)),
@@ -180,17 +182,18 @@ impl Drop for Progress {
     }
 }
 
-/// Writes all of it to standard output, unless somebody closes it.
-fn write(text: &str) -> Result<(), Error> {
+/// Writes all of it to standard output, unless somebody closes it; whether somebody may still read it.
+fn write(text: &str) -> Result<bool, Error> {
     let mut out = anstream::stdout().lock();
     let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     match written {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Io {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(source) => Err(Error::Io {
             place: "standard output".into(),
             doing: "write the report",
-            source: error,
+            source,
         }),
-        _ => Ok(()),
     }
 }
 

@@ -56,6 +56,32 @@ fn a_signature_that_was_carried_is_the_one_that_is_made_in_place() {
 }
 
 #[test]
+fn no_key_and_no_image_is_replaced_by_what_is_carried() {
+    let bench = bench();
+    let sign_into = |out| [&SIGN[..7], &[out]].concat();
+    for out in ["alice.pem", "v1.img"] {
+        let before = read(&bench.path(out));
+        for command in [
+            sign_into(out),
+            vec!["image", "manifest", "v1.img", "--out", out],
+        ] {
+            let output = bench.bistable(&command);
+            assert_eq!(output.status.code(), Some(1), "{output:?}");
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert!(
+                said.contains(&format!("{out}: found another file")),
+                "{said}"
+            );
+            assert!(read(&bench.path(out)) == before);
+        }
+    }
+    // What was carried before is.
+    bench.succeeds(&SIGN);
+    bench.succeeds(&SIGN);
+    bench.succeeds(&sign_into("v1.manifest"));
+}
+
+#[test]
 fn what_is_carried_is_some_hundred_bytes_of_letters_and_digits() {
     let bench = bench();
     bench.succeeds(&SIGN);
@@ -323,7 +349,10 @@ fn an_invalid_signature_in_the_image_gives_way_to_the_valid_one_of_its_key() {
     bytes[330] ^= 1;
     fs::write(bench.path("v1.img"), &bytes).unwrap();
     bench.fails(&VERIFY);
-    bench.succeeds(&ATTACH);
+    // Whose that id is only a ring can say.
+    let said = bench.fails(&ATTACH);
+    assert!(said.contains("another signature by"), "{said}");
+    bench.succeeds(&[&ATTACH[..], &["--layout", "layout.toml"]].concat());
     assert!(read(&bench.path("v1.img")) == good);
     assert!(good.len() > HEADER_LEN);
 }

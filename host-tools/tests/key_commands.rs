@@ -366,12 +366,34 @@ fn force_never_takes_a_key_that_the_ring_lists_or_that_cannot_be_named() {
         "{message}"
     );
     let message = refused(directory, &format!("{new} bob.pem"));
-    assert!(message.contains("an encrypted private key"), "{message}");
+    assert!(
+        message.contains("a private key that is encrypted"),
+        "{message}"
+    );
     assert!(before == keys.map(|name| fs::read(directory.join(name)).unwrap()));
     assert_eq!(
         Ring::read(&directory.join("ring.toml")).unwrap().keys.len(),
         1
     );
+}
+
+#[test]
+fn force_never_takes_a_private_key_that_nobody_here_can_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    done(directory, "key new --ring ring.toml --name alice");
+    let pem = fs::read(directory.join("alice.pem")).unwrap();
+    // A comment in Latin-1, as other tools write it.
+    let commented = [b"friendlyName: J\xFCrgen\n".as_slice(), &pem].concat();
+    fs::write(directory.join("alice.pem"), &commented).unwrap();
+    for command in [
+        "key new --ring other.toml --name bob --force --out alice.pem",
+        "key export alice.pem --force --out alice.pem",
+    ] {
+        let said = refused(directory, command);
+        assert!(said.contains("found a private key"), "{said}");
+        assert_eq!(fs::read(directory.join("alice.pem")).unwrap(), commented);
+    }
 }
 
 #[test]

@@ -33,12 +33,20 @@ pub struct Staged {
 /// What the operating system says; what is at `path` is untouched.
 pub fn stage(path: &Path, bytes: &[u8]) -> io::Result<Staged> {
     let permissions = match fs::metadata(path) {
-        Ok(metadata) => Some(metadata.permissions()),
+        Ok(metadata) if metadata.is_file() => Some(metadata.permissions()),
+        Ok(_) => {
+            let problem = "it is there, and no regular file";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error),
     };
-    let temporary = Temporary::write(path, bytes, 0o666, permissions)?;
-    let target = path.into();
+    // A symbolic link stays one: what it leads to is replaced.
+    let target = match permissions.is_some() && path.is_symlink() {
+        true => fs::canonicalize(path)?,
+        false => path.into(),
+    };
+    let temporary = Temporary::write(&target, bytes, 0o666, permissions)?;
     Ok(Staged { temporary, target })
 }
 
@@ -184,6 +192,24 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read(&path).unwrap(), b"first");
         assert_eq!(names(directory.path()), ["key.pem"]);
+    }
+
+    #[test]
+    fn what_a_symbolic_link_leads_to_is_replaced_and_the_link_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let [file, link] = ["v2.img", "latest.img"].map(|name| directory.path().join(name));
+        fs::write(&file, b"old").unwrap();
+        std::os::unix::fs::symlink("v2.img", &link).unwrap();
+        replace(&link, b"new").unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"new");
+        assert!(link.is_symlink());
+        assert_eq!(names(directory.path()), ["latest.img", "v2.img"]);
+    }
+
+    #[test]
+    fn a_device_is_not_replaced_by_a_file() {
+        let error = replace(Path::new("/dev/null"), b"bytes").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use ed25519_compact::PublicKey;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::keys::{self, Passphrases, Source};
+use crate::keys::{self, Passphrases, Source, pem};
 use crate::output::{Output, Report};
 use crate::{Error, atomic, hex};
 
@@ -60,6 +60,10 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
     if !arguments.force && fs::symlink_metadata(out).is_ok() {
         let hint = "choose another --out, or say --force";
         return Err(Error::unexpected(out, "a file", "none", hint));
+    }
+    if pem::holds_a_private_key(out) {
+        let hint = "a private key is never replaced by a public one: choose another --out";
+        return Err(Error::unexpected(out, "a private key", "no file", hint));
     }
     let public = keys::public(&arguments.key, &arguments.passphrases)?;
     let pem = PublicKey::new(public).to_pem();

@@ -8,14 +8,14 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use bistable_core::keys::Roles;
+use bistable_core::keys::{KeyId, Roles};
 use bistable_layout::{Ring, RingKey, ring_file};
 use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use crate::keys::pem::Private;
+use crate::keys::pem::{Private, says_private_key};
 use crate::keys::{Passphrase, Signer as _, SigningKey, stack};
 use crate::output::{Output, Report};
 use crate::{Error, atomic, hex};
@@ -124,7 +124,12 @@ fn make(arguments: &Arguments) -> Result<Made, Error> {
         There::Nothing => key.create(&out, passphrase.as_ref())?,
         _ => key.replace(&out, passphrase.as_ref())?,
     }
-    let ring = ring_file::append(&arguments.ring, &entry).inspect_err(|_| there.put_back(&out))?;
+    let ring = ring_file::append(&arguments.ring, &entry).inspect_err(|_| {
+        // The ring may have it all the same: what failed may be that it is on the disk for certain.
+        if is_missing(&arguments.ring, key.id()) {
+            there.put_back(&out);
+        }
+    })?;
     Ok(Made {
         id: key.id().to_string(),
         public: hex::encode(&key.public()),
@@ -160,7 +165,7 @@ enum There {
     Nothing,
     /// A private key, and the file's bytes.
     Key(String, Zeroizing<Vec<u8>>),
-    /// A private key that cannot be told without its passphrase.
+    /// A private key that cannot be told: encrypted, or written in a way that nobody here can read.
     Locked,
     /// Another file.
     Other(Zeroizing<Vec<u8>>),
@@ -177,10 +182,8 @@ impl There {
         };
         let private = str::from_utf8(&bytes).ok().map(Private::parse);
         Ok(match private {
-            Some(Ok(Private::Open(pair))) => {
-                Self::Key(bistable_core::keys::KeyId::of(&pair.pk).to_string(), bytes)
-            }
-            Some(Ok(Private::Locked(_))) => Self::Locked,
+            Some(Ok(Private::Open(pair))) => Self::Key(KeyId::of(&pair.pk).to_string(), bytes),
+            _ if says_private_key(&bytes) => Self::Locked,
             _ => Self::Other(bytes),
         })
     }
@@ -193,7 +196,7 @@ impl There {
             Self::Nothing => Ok(()),
             Self::Locked => Err(Error::unexpected(
                 path,
-                "an encrypted private key",
+                "a private key that is encrypted, or cannot be read",
                 "no file",
                 "nobody can tell whose it is, so --force does not replace it: move it away",
             )),
@@ -240,6 +243,14 @@ impl There {
             Self::Key(id, _) => Some(id.clone()),
             Self::Other(_) => Some("another file".into()),
         }
+    }
+}
+
+/// Whether the ring does not have the key for certain: one that cannot be read might.
+fn is_missing(ring: &Path, id: KeyId) -> bool {
+    match Ring::read(ring) {
+        Ok(ring) => ring.keys.iter().all(|entry| entry.key.id != id),
+        Err(_) => !ring.exists(),
     }
 }
 

@@ -76,7 +76,16 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
             there_already.push(signature.key.to_string());
             continue;
         }
-        // Another one by this key cannot be valid: the same message always gets the same signature.
+        // Another one by this key cannot be valid: the same message always gets the same signature. But an id
+        // is short, and only a ring says whose it is.
+        if facts.is_none() && signatures.iter().any(|it| it.key == signature.key) {
+            return Err(Error::unexpected(
+                from,
+                format!("another signature by {} than the image has", signature.key),
+                "none, or the same one",
+                "give --layout, whose ring says which of the two counts",
+            ));
+        }
         signatures.retain(|other| other.key != signature.key);
         signatures.push(signature);
         added.push(signature.key.to_string());

@@ -285,7 +285,11 @@ fn compare_sbom(
     said: Option<&Parameters>,
     recorded: &Recorded,
 ) -> Result<SbomVerdict, Error> {
-    let given = said.is_none_or(|said| said.sbom_given);
+    let given = match said {
+        Some(said) => said.sbom_given,
+        // A statement that the image names and that is not there is no reason to believe what is.
+        None => Kind::Provenance.named_by(manifest).is_none(),
+    };
     let Some(named) = Kind::Sbom.named_by(manifest) else {
         return Ok(SbomVerdict::NotCompared);
     };

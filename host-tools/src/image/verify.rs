@@ -36,9 +36,9 @@ pub struct Arguments {
     #[arg(long)]
     pub explain: bool,
     /// Judge for the device whose flash this file holds: would it install the image now?
-    #[arg(long, value_name = "FLASH", conflicts_with_all = ["floor", "running", "schema", "revoked"])]
+    #[arg(long, value_name = "FLASH", conflicts_with_all = ["running", "schema", "revoked"])]
     pub on: Option<PathBuf>,
-    /// The device's floor, if it is above the factory's.
+    /// The device's floor, if it is above the factory's; with --on, what its fuses hold.
     #[arg(long, value_name = "N")]
     pub floor: Option<u32>,
     /// The sequence of the image that runs.
@@ -128,7 +128,11 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
     let bootloader = arguments.bootloader_version;
     let manifest = manifest(&bytes);
     let taker = match &arguments.on {
-        Some(flash) => Taker::read(flash, &arguments.layout, &facts, bootloader)?,
+        Some(flash) => {
+            let mut taker = Taker::read(flash, &arguments.layout, &facts, bootloader)?;
+            taker.snapshot.floor = taker.snapshot.floor.max(arguments.floor.unwrap_or(0));
+            taker
+        }
         None => {
             let known = Known {
                 floor: arguments.floor,

@@ -1,6 +1,9 @@
 //! Private keys as PKCS#8 (RFC 5958, RFC 8410) in PEM (RFC 7468), as `openssl pkey` reads and writes them;
 //! encrypted ones by PBES2 (RFC 8018).
 
+use std::fs;
+use std::path::Path;
+
 use ed25519_compact::{KeyPair, PublicKey, Seed};
 use pkcs8::der::asn1::{BitStringRef, OctetStringRef};
 use pkcs8::der::pem::PemLabel as _;
@@ -151,4 +154,17 @@ fn pair(document: &SecretDocument) -> Result<KeyPair, Defect> {
         return Err(Defect::OtherPublicKey);
     }
     Ok(pair)
+}
+/// Whether the file at `path` says of itself that a private key is in it, in whatever way.
+#[must_use]
+pub fn holds_a_private_key(path: &Path) -> bool {
+    let bytes = fs::read(path).map(Zeroizing::new);
+    bytes.is_ok_and(|bytes| says_private_key(&bytes))
+}
+
+/// Whether these bytes say that they are a private key, though perhaps nobody here can read it.
+#[must_use]
+pub fn says_private_key(bytes: &[u8]) -> bool {
+    let mark = b"PRIVATE KEY-----";
+    bytes.windows(mark.len()).any(|window| window == mark)
 }

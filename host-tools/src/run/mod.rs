@@ -103,7 +103,13 @@ impl From<SlotName> for Slot {
 /// # Errors
 /// Something could not be built or started, or it did not go as it was asked for.
 pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
-    check_emulator(&arguments.emulator)?;
+    // What follows happens in the workspace's folder.
+    let emulator = match arguments.emulator.components().count() {
+        1 => arguments.emulator.clone(), // a command
+        _ => from_here(&arguments.emulator)?,
+    };
+    let store = arguments.serve.as_deref().map(from_here).transpose()?;
+    check_emulator(&emulator)?;
     let project = Project::find(arguments)?;
     let facts = Facts::read(&project.layout())?;
     let bootloader = project.build_bootloader()?;
@@ -111,7 +117,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
         true => Written::left_by_the_last_run(&project)?,
         false => Written::make(arguments, &project, &facts)?,
     };
-    let server = match &arguments.serve {
+    let server = match &store {
         Some(store) => Some(Server::start(store, &project)?),
         None => None,
     };
@@ -129,7 +135,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
     drop(flash);
     let mut config = Config::new(&bootloader, &written.flash);
     config = config.with_program("bootloader", &bootloader);
-    config.emulator = arguments.emulator.clone();
+    config.emulator = emulator;
     config.announcements = true;
     config.debugger = debugger.as_ref().map(|debugger| debugger.port);
     config.finder = Some(tables::finder(project.image_folders()));
@@ -138,6 +144,11 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
         debugger.announce();
     }
     watch::watch(machine, arguments, output, &project)
+}
+
+/// A path as it is meant in the folder that the command was called in.
+fn from_here(path: &Path) -> Result<PathBuf, Error> {
+    std::path::absolute(path).map_err(Error::io(path, "find it from here"))
 }
 
 /// Asked before anything is built.

@@ -44,10 +44,13 @@ pub(super) fn watch(
     loop {
         let line = machine.next_line(LOOK);
         if let Some(line) = &line {
-            output.say_line(&watch.seen(line))?;
+            let is_read = output.say_line(&watch.seen(line))?;
             let found = |text: &String| !line.announces && line.text.contains(text);
             if arguments.until.as_ref().is_some_and(found) {
                 return Ok(());
+            }
+            if !is_read {
+                return finish(arguments, "nobody read on");
             }
         }
         if interrupted.load(Ordering::Relaxed) {

@@ -4,6 +4,9 @@
  * An application that was updated runs on trial first. It says how it is, and is kept, or the device goes
  * back to the image that it came from:
  *
+ *     struct bistable_status status;
+ *     uint8_t verdict = BISTABLE_PENDING;
+ *
  *     bistable_start();
  *     bistable_status(&status);
  *     if (status.standing == BISTABLE_TRIAL) {
