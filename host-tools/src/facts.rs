@@ -8,7 +8,7 @@ use bistable_core::reset::ResetReason;
 use bistable_core::state::{Reason, ReasonCode};
 use bistable_core::verify::Entry;
 use bistable_core::version::Version;
-use bistable_layout::product::Flash;
+use bistable_layout::product::{Architecture, Flash};
 use bistable_layout::{Product, Ring};
 
 use crate::Error;
@@ -57,10 +57,13 @@ impl Facts {
         }
     }
 
-    /// How the architecture starts an image: all boards so far are Cortex-M.
+    /// How the architecture starts an image.
     #[must_use]
     pub fn entry(&self) -> Entry<'_> {
-        Entry::CortexM { ram: &self.ram }
+        match self.product.architecture {
+            Architecture::CortexM => Entry::CortexM { ram: &self.ram },
+            Architecture::Riscv32 => Entry::FirstInstruction,
+        }
     }
 
     /// The name of a key in the ring.

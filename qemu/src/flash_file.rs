@@ -74,6 +74,14 @@ impl FlashFile {
         })
     }
 
+    /// The file beside `flash` in which the driver of a real flash chip and the host share what the chip
+    /// itself does not keep: counters, marks, the trigger, fuses.
+    pub(crate) fn notes(flash: &Path) -> PathBuf {
+        let mut name = flash.as_os_str().to_owned();
+        name.push(".notes");
+        name.into()
+    }
+
     /// Where the file is.
     pub fn path(&self) -> &Path {
         &self.path

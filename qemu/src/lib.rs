@@ -4,6 +4,8 @@
 //! board with that file; it is killed to cut the power, at any moment or at an operation that a
 //! [`Trigger`] is aimed at, and what the board logs comes out of it as [`LogLine`]s.
 
+mod board;
+mod boot_chip;
 mod error;
 mod flash_file;
 mod log_frames;
@@ -12,6 +14,7 @@ mod machine;
 mod mapping;
 pub mod story;
 
+pub use board::Board;
 pub use emulated_flash::{
     Counters, FLASH_SIZE, Operations, SECTOR_SIZE, SECTORS, SectorCounters, Trigger, TriggerState,
     WRITE_UNIT,

@@ -15,8 +15,9 @@ use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
 use std::{fs, mem};
 
+use crate::boot_chip;
 use crate::log_frames::{Finder, Found, Frames, Tables};
-use crate::{Error, FlashFile, Level, LogLine, NotSeen, TriggerState};
+use crate::{Board, Error, FlashFile, Level, LogLine, NotSeen, TriggerState};
 
 /// A program whose log can be read.
 #[derive(Clone, Debug)]
@@ -30,13 +31,15 @@ pub struct Program {
 /// What a machine consists of.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// The board.
+    pub board: Board,
     /// ELF file of the bootloader, which the emulator loads at every reset.
     pub bootloader: PathBuf,
     /// File of the flash, made by [`FlashFile::create`].
     pub flash: PathBuf,
     /// All programs whose log is to be read, the bootloader included.
     pub programs: Vec<Program>,
-    /// The emulator: `qemu-system-arm`, found as commands are, if nobody says otherwise.
+    /// The emulator: the board's, found as commands are, if nobody says otherwise.
     pub emulator: PathBuf,
     /// Whether there is a network, in which the board reaches the host's 127.0.0.1 as 10.0.2.2.
     pub network: bool,
@@ -51,12 +54,13 @@ pub struct Config {
 
 impl Config {
     /// A board with network that runs `bootloader` on `flash` and whose log nobody can read yet.
-    pub fn new(bootloader: impl Into<PathBuf>, flash: impl Into<PathBuf>) -> Self {
+    pub fn new(board: Board, bootloader: impl Into<PathBuf>, flash: impl Into<PathBuf>) -> Self {
         Self {
+            board,
             bootloader: bootloader.into(),
             flash: flash.into(),
             programs: Vec::new(),
-            emulator: "qemu-system-arm".into(),
+            emulator: board.emulator().0.into(),
             network: true,
             finder: None,
             announcements: false,
@@ -86,24 +90,61 @@ impl Config {
         Ok(tables)
     }
 
-    fn command(&self, socket: &Path) -> Command {
+    /// `directory`: where the machine keeps what only it needs.
+    fn command(&self, directory: &Path, socket: &Path) -> Result<Command, Error> {
         let mut command = Command::new(&self.emulator);
-        command.args(["-M", "mps2-an385", "-display", "none", "-monitor", "none"]);
-        command.arg("-kernel").arg(&self.bootloader);
-        let memory = "memory-backend-file,id=flash,size=16M,share=on,mem-path=";
-        command.arg("-object").arg(option(memory, &self.flash));
-        command.args(["-machine", "memory-backend=flash"]);
-        command.args(["-nic", if self.network { "user" } else { "none" }]);
+        command.args(["-display", "none", "-monitor", "none"]);
         let uarts = "socket,id=uarts,mux=on,path=";
         command.arg("-chardev").arg(option(uarts, socket));
-        command.args(["-serial", "chardev:uarts", "-serial", "chardev:uarts"]);
+        command.args(["-serial", "chardev:uarts"]);
+        match self.board {
+            Board::Mps2An385 => self.mps2_an385(&mut command),
+            Board::Riscv32Virt => self.riscv32_virt(&mut command, directory)?,
+        }
         if let Some(port) = self.debugger {
             command.args(["-S", "-gdb", &format!("tcp:127.0.0.1:{port}")]);
         }
         command.stdin(Stdio::null());
         command.stdout(Stdio::null());
         command.stderr(Stdio::piped());
-        command
+        Ok(command)
+    }
+
+    /// The bootloader is loaded again at every reset; the flash is the board's PSRAM.
+    fn mps2_an385(&self, command: &mut Command) {
+        command.args(["-M", "mps2-an385", "-serial", "chardev:uarts"]);
+        command.arg("-kernel").arg(&self.bootloader);
+        let memory = "memory-backend-file,id=flash,size=16M,share=on,mem-path=";
+        command.arg("-object").arg(option(memory, &self.flash));
+        command.args(["-machine", "memory-backend=flash"]);
+        command.args(["-nic", if self.network { "user" } else { "none" }]);
+    }
+
+    /// The bootloader lies in the first flash chip, which is read only; the second one has the slots. What
+    /// the host shares with the flash driver is in the memory of a PCI device.
+    fn riscv32_virt(&self, command: &mut Command, directory: &Path) -> Result<(), Error> {
+        let boot = directory.join("boot");
+        boot_chip::make(&self.bootloader, &boot)?;
+        command.args(["-M", "virt", "-m", "16M", "-bios", "none"]);
+        let chip = "if=pflash,unit=0,format=raw,readonly=on,file=";
+        command.arg("-drive").arg(option(chip, &boot));
+        let chip = "if=pflash,unit=1,format=raw,file=";
+        command.arg("-drive").arg(option(chip, &self.flash));
+        let notes = "memory-backend-file,id=notes,size=4M,share=on,mem-path=";
+        let file = FlashFile::notes(&self.flash);
+        command.arg("-object").arg(option(notes, &file));
+        command.args(["-device", "ivshmem-plain,memdev=notes"]);
+        command.args(["-device", "i6300esb"]);
+        match self.network {
+            true => command.args(["-netdev", "user,id=net"]).args([
+                "-global",
+                "virtio-mmio.force-legacy=false",
+                "-device",
+                "virtio-net-device,netdev=net",
+            ]),
+            false => command.args(["-nic", "none"]),
+        };
+        Ok(())
     }
 }
 
@@ -162,7 +203,7 @@ impl Machine {
         let listener = listen(&socket)?;
         let started = Instant::now();
         let emulator = config
-            .command(&socket)
+            .command(directory.path(), &socket)?
             .spawn()
             .map_err(|cause| Error::NotStarted {
                 emulator: config.emulator.clone(),
@@ -420,7 +461,7 @@ mod tests {
         FlashFile::create(&path, &[]).unwrap();
         let bootloader = directory.path().join("bootloader.elf");
         fs::write(&bootloader, []).unwrap();
-        let mut config = Config::new(bootloader, path);
+        let mut config = Config::new(Board::Mps2An385, bootloader, path);
         config.emulator = emulator.into();
         Machine::start(&config).unwrap_err()
     }
@@ -440,7 +481,7 @@ mod tests {
 
     #[test]
     fn a_machine_without_flash_does_not_start() {
-        let config = Config::new("bootloader.elf", "/nonexistent/flash.bin");
+        let config = Config::new(Board::Mps2An385, "bootloader.elf", "/nonexistent/flash.bin");
         let error = Machine::start(&config).unwrap_err();
         assert!(error.to_string().contains("flash.bin"), "{error}");
     }
@@ -450,7 +491,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("flash.bin");
         FlashFile::create(&path, &[]).unwrap();
-        let config = Config::new("/nonexistent/bootloader.elf", path);
+        let config = Config::new(Board::Mps2An385, "/nonexistent/bootloader.elf", path);
         let error = Machine::start(&config).unwrap_err();
         assert!(error.to_string().contains("bootloader.elf"), "{error}");
     }

@@ -61,7 +61,7 @@ fn write_c_library(layout: &Path) -> Result<(), Error> {
         println!("cargo::rerun-if-changed={}", path.display());
         write_file(
             &path,
-            &generate::memory_x(&product.application_memory(slot)),
+            &generate::memory_x(product.architecture, &product.application_memory(slot)),
         )?;
     }
     Ok(())
@@ -104,7 +104,7 @@ fn write_file(path: &Path, text: &str) -> Result<(), Error> {
 
 fn outputs(product: &Product, ring: &Ring, memory: &Memory) -> [(&'static str, String); 2] {
     [
-        ("memory.x", generate::memory_x(memory)),
+        ("memory.x", generate::memory_x(product.architecture, memory)),
         ("layout.rs", generate::layout_rs(product, ring)),
     ]
 }

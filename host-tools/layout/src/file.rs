@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::product::{Flash, Partition, Ram, Stays, Trial};
+use crate::product::{Architecture, Flash, Partition, Ram, Stays, Trial};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,6 +31,8 @@ pub(crate) struct ProductIds {
     pub(crate) class: String,
     #[serde(default)]
     pub(crate) emulated: bool,
+    #[serde(default)]
+    pub(crate) architecture: Architecture,
 }
 
 #[derive(Deserialize)]

@@ -4,23 +4,37 @@ use std::fmt::{self, Write as _};
 
 use bistable_core::layout::SlotLayout;
 
-use crate::product::{Memory, Product};
+use crate::product::{Architecture, Memory, Product};
 use crate::ring::Ring;
 
-/// `memory.x`, as the linker script of `cortex-m-rt` includes it.
+/// `memory.x`, as the linker script of `cortex-m-rt` or `riscv-rt` includes it.
 #[must_use]
-pub fn memory_x(memory: &Memory) -> String {
+pub fn memory_x(architecture: Architecture, memory: &Memory) -> String {
     let line = |name: &str, access: &str, range: &std::ops::Range<u32>| {
         let length = range.end.saturating_sub(range.start);
         let start = range.start;
         format!("  {name} ({access}) : ORIGIN = {start:#010x}, LENGTH = {length:#010x}\n")
     };
     format!(
-        "/* Generated from layout.toml. */\nMEMORY\n{{\n{}{}}}\n",
+        "/* Generated from layout.toml. */\nMEMORY\n{{\n{}{}}}\n{}",
         line("FLASH", "rx", &memory.flash),
         line("RAM", "rwx", &memory.ram),
+        match architecture {
+            Architecture::CortexM => "",
+            Architecture::Riscv32 => RISCV_REGIONS,
+        }
     )
 }
+
+/// What `riscv-rt` puts where.
+const RISCV_REGIONS: &str = "\
+REGION_ALIAS(\"REGION_TEXT\", FLASH);
+REGION_ALIAS(\"REGION_RODATA\", FLASH);
+REGION_ALIAS(\"REGION_DATA\", RAM);
+REGION_ALIAS(\"REGION_BSS\", RAM);
+REGION_ALIAS(\"REGION_HEAP\", RAM);
+REGION_ALIAS(\"REGION_STACK\", RAM);
+";
 
 /// `layout.rs`: the constants of bootloader and application.
 #[must_use]
@@ -185,6 +199,8 @@ fn ram(text: &mut String, product: &Product) -> fmt::Result {
 /// The RAM regions.
 #[allow(clippy::single_range_in_vec_init, reason = \"a board may have one region\")]
 pub const RAM: [::core::ops::Range<u32>; {}] = [{}];
+/// How the processor starts an image.
+pub const ENTRY: ::bistable_core::verify::Entry<'static> = ::bistable_core::verify::Entry::{};
 /// Where the handover block lies in RAM.
 pub const HANDOVER_ADDRESS: u32 = {};
 /// Length of the handover block in bytes.
@@ -193,6 +209,10 @@ pub const HANDOVER_SIZE: u32 = {};
 pub const VECTOR_ALIGNMENT: u32 = {};",
         ranges.len(),
         ranges.join(", "),
+        match product.architecture {
+            Architecture::CortexM => "CortexM { ram: &RAM }",
+            Architecture::Riscv32 => "FirstInstruction",
+        },
         Number(handover.start),
         Number(handover.end.saturating_sub(handover.start)),
         Number(product.vector_alignment),
@@ -246,7 +266,7 @@ mod tests {
             ram: 0x2000_0100..0x2040_0000,
         };
         assert_eq!(
-            memory_x(&memory),
+            memory_x(Architecture::CortexM, &memory),
             "/* Generated from layout.toml. */\n\
              MEMORY\n\
              {\n\

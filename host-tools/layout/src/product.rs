@@ -89,6 +89,17 @@ impl Default for Stays {
     }
 }
 
+/// How a processor starts a program, and what linker scripts look like.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Architecture {
+    /// Arm Cortex-M: a program begins with its vector table.
+    #[default]
+    CortexM,
+    /// RISC-V with 32-bit addresses: a program begins with its first instruction.
+    Riscv32,
+}
+
 /// The memory of one program, as its linker script says it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Memory {
@@ -107,6 +118,8 @@ pub struct Product {
     pub class: String,
     /// Whether the board is an emulated one: only those accept development keys.
     pub emulated: bool,
+    /// The processor's.
+    pub architecture: Architecture,
     /// What bootloader, images and tools agree on.
     pub layout: Layout,
     /// Flash devices by name.
@@ -204,6 +217,7 @@ impl Product {
             vendor: file.product.vendor,
             class: file.product.class,
             emulated: file.product.emulated,
+            architecture: file.product.architecture,
             layout: Layout {
                 digest: Digest::NONE,
                 vendor_id: vendor_id.into_bytes(),

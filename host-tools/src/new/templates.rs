@@ -16,14 +16,10 @@ macro_rules! template {
     };
 }
 
-/// A file of the repository's `qemu/mps2-an385`.
+/// A file of the repository's `qemu`.
 macro_rules! firmware {
     ($path:literal) => {
-        include_str!(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../qemu/mps2-an385/",
-            $path
-        ))
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../qemu/", $path))
     };
 }
 
@@ -56,20 +52,19 @@ const MPS2_AN385: &[(&str, &str)] = &[
     ("README.md", template!("README.md.in")),
     ("build.rs", template!("build.rs")),
     ("debug.gdb", template!("debug.gdb")),
-    ("layout.toml", firmware!("layout.toml")),
+    ("layout.toml", firmware!("mps2-an385/layout.toml")),
     ("rust-toolchain.toml", template!("rust-toolchain.toml")),
     (
         "bootloader/Cargo.toml",
         template!("bootloader/Cargo.toml.in"),
     ),
-    ("bootloader/build.rs", firmware!("bootloader/build.rs")),
+    (
+        "bootloader/build.rs",
+        firmware!("mps2-an385/bootloader/build.rs"),
+    ),
     (
         "bootloader/src/main.rs",
         firmware!("bootloader/src/main.rs"),
-    ),
-    (
-        "bootloader/src/memory_functions.rs",
-        firmware!("bootloader/src/memory_functions.rs"),
     ),
     ("src/app.rs", template!("src/app.rs")),
     ("src/health.rs", template!("src/health.rs")),

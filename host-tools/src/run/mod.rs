@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use bistable_core::layout::Slot;
-use bistable_qemu::{Config, FlashFile, Machine};
+use bistable_qemu::{Board, Config, FlashFile, Machine};
 use clap::ValueEnum;
 
 pub use crate::run::line::RunLine;
@@ -133,7 +133,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
         false => None,
     };
     drop(flash);
-    let mut config = Config::new(&bootloader, &written.flash);
+    let mut config = Config::new(Board::Mps2An385, &bootloader, &written.flash);
     config = config.with_program("bootloader", &bootloader);
     config.emulator = emulator;
     config.announcements = true;

@@ -40,6 +40,8 @@ pub mod leftover;
 #[cfg(feature = "defmt")]
 pub mod log;
 pub mod memory;
+#[cfg(feature = "compact-memory")]
+mod memory_functions;
 #[cfg(feature = "ethernet")]
 pub mod net;
 #[cfg(feature = "defmt")]
@@ -52,3 +54,5 @@ mod vectors;
 #[cfg(feature = "ethernet")]
 mod wake;
 pub mod watchdog;
+
+pub use cortex_m_rt::entry;

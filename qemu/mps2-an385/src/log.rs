@@ -28,20 +28,29 @@ use defmt::Encoder;
 
 use crate::uart::Uart;
 
+/// Who logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaker {
+    /// Over UART 0.
+    Bootloader,
+    /// Over UART 1.
+    Application,
+}
+
 /// What an announcement begins with. The UART follows as one digit, a space, and the program's name.
 pub const ANNOUNCEMENT: &[u8] = b"defmt table: ";
 
-/// Sends the log to `uart` from now on and announces the program as `name`, in which there is no zero
+/// Sends the log of `speaker` to its UART from now on and announces the program as `name`, in which there is no zero
 /// byte. Lines logged before are dropped.
-pub fn start(uart: Uart, name: &str) {
-    announce(uart, &[name.as_bytes()]);
+pub fn start(speaker: Speaker, name: &str) {
+    announce(speaker, &[name.as_bytes()]);
 }
 
 /// The same for an image: behind its name it says the first 8 digits of its digest and its slot, as the
 /// handover has them, so that the reader finds the table of this very image.
-pub fn start_image(uart: Uart, name: &str) {
+pub fn start_image(speaker: Speaker, name: &str) {
     let Some(handover) = Handover::decode(&crate::handover::load()) else {
-        return start(uart, name);
+        return start(speaker, name);
     };
     let [a, b, c, d, ..] = handover.digest.0;
     let [a, b, c, d] = [a, b, c, d].map(digits);
@@ -50,13 +59,13 @@ pub fn start_image(uart: Uart, name: &str) {
         Some(Slot::B) => b" B",
         None => b"",
     };
-    announce(uart, &[name.as_bytes(), b" ", &a, &b, &c, &d, slot]);
+    announce(speaker, &[name.as_bytes(), b" ", &a, &b, &c, &d, slot]);
 }
 
-fn announce(uart: Uart, words: &[&[u8]]) {
-    let (destination, number) = match uart {
-        Uart::Zero => (TO_ZERO, b"0 "),
-        Uart::One => (TO_ONE, b"1 "),
+fn announce(speaker: Speaker, words: &[&[u8]]) {
+    let (uart, destination, number) = match speaker {
+        Speaker::Bootloader => (Uart::Zero, TO_ZERO, b"0 "),
+        Speaker::Application => (Uart::One, TO_ONE, b"1 "),
     };
     uart.enable();
     uart.send(&[0]);

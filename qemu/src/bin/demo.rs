@@ -5,12 +5,16 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use bistable_qemu::Board;
 use bistable_qemu::story::{Places, Settings, tell};
 use clap::Parser;
 
 /// Tells the story of an update on an emulated board, and checks every step.
 #[derive(Parser)]
 struct Arguments {
+    /// The board.
+    #[arg(long, default_value = Board::Mps2An385.name(), value_parser = board)]
+    board: Board,
     /// The repository.
     #[arg(long, default_value = ".")]
     repository: PathBuf,
@@ -37,6 +41,11 @@ struct Arguments {
     checkpoints: Option<PathBuf>,
 }
 
+fn board(name: &str) -> Result<Board, String> {
+    let names = Board::ALL.map(Board::name).join(", ");
+    Board::named(name).ok_or_else(|| format!("expected one of {names}"))
+}
+
 fn seed(text: &str) -> Result<u64, std::num::ParseIntError> {
     match text.strip_prefix("0x") {
         Some(digits) => u64::from_str_radix(digits, 16),
@@ -59,6 +68,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     let absolute = std::path::absolute::<PathBuf>;
     tell(&Settings {
         places: Places {
+            board: arguments.board,
             repository: absolute(arguments.repository)?,
             world: absolute(arguments.world)?,
             bistable: absolute(arguments.bistable)?,

@@ -22,7 +22,7 @@ impl Device {
     pub(super) fn start(places: &Places) -> Result<Self> {
         let bootloader = places.file("bootloader.elf");
         let application = places.file("images/v1.img.a.elf");
-        let config = Config::new(&bootloader, places.file("flash"))
+        let config = Config::new(places.board, &bootloader, places.file("flash"))
             .with_program("bootloader", &bootloader)
             .with_program("application", application);
         Ok(Self {

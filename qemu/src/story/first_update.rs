@@ -167,24 +167,20 @@ fn make_key(world: &World) -> Result<()> {
 
 /// Builds the bootloader: with its log for the story, and without to see how large it is.
 fn build_bootloader(world: &World) -> Result<()> {
-    let toolchain = Toolchain::for_target("thumbv7m-none-eabi")?;
+    let board = world.places.board;
+    let package = board.bootloader();
+    let toolchain = Toolchain::for_target(board.target())?;
     let target = world.places.repository.join("target");
     for features in ["", "log"] {
         let mut cargo: Command = toolchain.command("build");
         cargo
             .current_dir(&world.places.repository)
-            .args([
-                "--quiet",
-                "--profile",
-                "firmware",
-                "-p",
-                "mps2-an385-bootloader",
-            ])
+            .args(["--quiet", "--profile", "firmware", "-p", &package])
             .args(["--features", features])
             .arg("--target-dir")
             .arg(&target);
         ensure!(cargo.status()?.success(), "the bootloader does not build");
-        let elf = target.join("thumbv7m-none-eabi/firmware/mps2-an385-bootloader");
+        let elf = board.firmware(&target, &package);
         let name = match features {
             "" => "bootloader-small.elf",
             _ => "bootloader.elf",

@@ -81,8 +81,8 @@ impl World {
                 add(&format!("--elf-{slot}"), text(&patched));
             }
         } else {
-            add("--package", "mps2-an385-demo".into());
-            add("--target", "thumbv7m-none-eabi".into());
+            add("--package", self.places.board.demo());
+            add("--target", self.places.board.target().into());
             add("--profile", "firmware".into());
             add(
                 "--manifest-path",

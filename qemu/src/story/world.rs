@@ -14,11 +14,13 @@ use bistable_layout::Product;
 
 use super::device::Device;
 use super::journal::JournalView;
-use crate::{FlashFile, SECTOR_SIZE, SectorCounters};
+use crate::{Board, FlashFile, SECTOR_SIZE, SectorCounters};
 
 /// Where things are.
 #[derive(Clone, Debug)]
 pub struct Places {
+    /// The board.
+    pub board: Board,
     /// The repository.
     pub repository: PathBuf,
     /// The world: everything that the story makes is in here.
@@ -30,20 +32,20 @@ pub struct Places {
 impl Places {
     /// The board's folder.
     #[must_use]
-    pub fn board(&self) -> PathBuf {
-        self.repository.join("qemu/mps2-an385")
+    pub fn board_folder(&self) -> PathBuf {
+        self.repository.join("qemu").join(self.board.name())
     }
 
     /// The product's layout.
     #[must_use]
     pub fn layout(&self) -> PathBuf {
-        self.board().join("layout.toml")
+        self.board_folder().join("layout.toml")
     }
 
     /// The development key, which is made here and never committed.
     #[must_use]
     pub fn key(&self) -> PathBuf {
-        self.board().join("keys/development.pem")
+        self.board_folder().join("keys/development.pem")
     }
 
     /// A file of the world.

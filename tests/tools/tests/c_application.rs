@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use bistable_firmware::{Toolchain, ensure_command};
-use bistable_qemu::{Config, FlashFile, LogLine, Machine};
+use bistable_qemu::{Board, Config, FlashFile, LogLine, Machine};
 use bistable_tools_tests::{
     Document, bistable, development_ring, repository, succeeds, target_folder,
 };
@@ -261,7 +261,7 @@ impl Bench {
 
     fn power_on(&self) -> Device {
         let bootloader = self.path("bootloader.elf");
-        let config = Config::new(&bootloader, self.path("flash"));
+        let config = Config::new(Board::Mps2An385, &bootloader, self.path("flash"));
         Device(Machine::start(&config.with_program("bootloader", &bootloader)).unwrap())
     }
 }

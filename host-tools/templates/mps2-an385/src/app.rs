@@ -1,7 +1,7 @@
 //! Your application. This one says good morning, then counts.
 
 use defmt::info;
-use mps2_an385::clock;
+use board::clock;
 
 use crate::AppUpdater;
 use crate::health;

@@ -23,17 +23,15 @@ mod unit;
 mod updates;
 
 use bistable_core::layout::Slot;
-use bistable_core::verify::Entry;
 use bistable_updater::{Platform as _, Product, Updater};
-use cortex_m::singleton;
 use cortex_m_rt::{ExceptionFrame, entry, exception};
 use defmt::{error, info, warn};
-use mps2_an385::net::{Config, Network, Storage};
-use mps2_an385::uart::Uart;
-use mps2_an385::{clock, handover, log, reset, stack};
+use static_cell::StaticCell;
+use board::net::{Config, Network, Storage};
+use board::{clock, handover, log, reset, stack};
 
 use crate::app::App;
-use crate::platform::Mps2;
+use crate::platform::Hardware;
 use crate::said::Words;
 use crate::unit::Unit;
 use crate::updates::Updates;
@@ -53,20 +51,23 @@ const CHUNK: usize = layout::LAYOUT.chunk_size as usize;
 const PRODUCT: Product = Product {
     layout: &layout::LAYOUT,
     ring: &layout::KEY_RING,
-    entry: Entry::CortexM { ram: &layout::RAM },
+    entry: layout::ENTRY,
     policy: health::POLICY,
 };
 
-type AppUpdater = Updater<Mps2, CHUNK>;
+/// All memory that the network needs.
+static STORAGE: StaticCell<Storage> = StaticCell::new();
 
-mps2_an385::last_words!(handover::note_watchdog);
+type AppUpdater = Updater<Hardware, CHUNK>;
+
+board::last_words!(handover::note_watchdog);
 
 #[entry]
 fn main() -> ! {
     clock::start();
     stack::paint();
-    log::start_image(Uart::One, "application");
-    let Ok(mut platform) = Mps2::open() else {
+    log::start_image(log::Speaker::Application, "application");
+    let Ok(mut platform) = Hardware::open() else {
         error!("the flash has never been formatted");
         reset::reset()
     };
@@ -82,7 +83,7 @@ fn main() -> ! {
     introduce(&updater, &unit);
     let mut app = App::start(&mut updater);
     let seed = u64::from(updater.device().resets) ^ clock::now();
-    let storage = singleton!(: Storage = Storage::new());
+    let storage = STORAGE.try_init_with(Storage::new);
     let network = storage.map(|storage| Network::new(storage, Config::emulator(seed)));
     let Some(Ok(mut network)) = network else {
         error!("there is no Ethernet");

@@ -7,8 +7,8 @@ use bistable_updater::download::{DownloadError, download};
 use bistable_updater::health::Verdict;
 use bistable_updater::report::{self, Report};
 use defmt::{error, info, warn};
-use mps2_an385::net::Network;
-use mps2_an385::{clock, watchdog};
+use board::net::Network;
+use board::{clock, watchdog};
 
 use crate::said::{Said, Words};
 use crate::server::Server;

@@ -4,15 +4,14 @@
 //! as after any other reset: a trial ends, and a confirmed image in a crash loop is given up.
 #![no_std]
 
-#[path = "../../demo/src/platform.rs"]
+#[path = "../../../demo/src/platform.rs"]
 mod platform;
 
-use bistable_core::verify::Entry;
 use bistable_updater::Product;
 use bistable_updater::health::{Check, Policy};
-use mps2_an385::{clock, handover, reset, stack};
+use board::{clock, handover, reset, stack};
 
-use crate::platform::Mps2;
+use crate::platform::Hardware;
 
 #[expect(
     dead_code,
@@ -42,7 +41,7 @@ static CHECKS: [Check; layout::CHECKS.len()] = [
 const PRODUCT: Product = Product {
     layout: &layout::LAYOUT,
     ring: &layout::KEY_RING,
-    entry: Entry::CortexM { ram: &layout::RAM },
+    entry: layout::ENTRY,
     policy: Policy {
         checks: &CHECKS,
         trial_soak_seconds: layout::TRIAL_SOAK_SECONDS,
@@ -52,16 +51,16 @@ const PRODUCT: Product = Product {
 };
 
 /// Starts the clock and the measuring of the stack, and opens the flash.
-fn open() -> Option<Mps2> {
+fn open() -> Option<Hardware> {
     clock::start();
     stack::paint();
-    Mps2::open().ok()
+    Hardware::open().ok()
 }
 
-bistable_updater_c::export!(Mps2, open(), PRODUCT);
+bistable_updater_c::export!(Hardware, open(), PRODUCT);
 
 // `NonMaskableInt`, for the vector table of the application.
-mps2_an385::last_words!(handover::note_watchdog);
+board::last_words!(handover::note_watchdog);
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {

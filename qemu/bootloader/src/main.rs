@@ -1,20 +1,18 @@
-//! The Bistable bootloader for mps2-an385: the library's story on this board's hardware.
+//! The bootloader of each board: the library's story on the hardware of whichever board its package names.
 #![no_std]
 #![no_main]
-
-mod memory_functions;
 
 use bistable_bootloader::{Board, Product, boot};
 use bistable_core::fuses::Fuses as _;
 use bistable_core::handover::HANDOVER_LEN;
 use bistable_core::layout::Slot;
 use bistable_core::reset::ResetReason;
-use bistable_core::verify::{Entry, Verified};
+use bistable_core::verify::Verified;
 use bistable_core::version::Version;
-use mps2_an385::flash::{self, Flash};
-use mps2_an385::fuses::FloorFuses;
-use mps2_an385::watchdog::Watchdog;
-use mps2_an385::{clock, handover, jump};
+use board::flash::{self, Flash};
+use board::fuses::FloorFuses;
+use board::watchdog::Watchdog;
+use board::{clock, handover, jump};
 
 #[expect(
     dead_code,
@@ -28,7 +26,7 @@ mod layout {
 const PRODUCT: Product<'static> = Product {
     layout: &layout::LAYOUT,
     ring: &layout::KEY_RING,
-    entry: Entry::CortexM { ram: &layout::RAM },
+    entry: layout::ENTRY,
     version: Version::new(
         number(env!("CARGO_PKG_VERSION_MAJOR")),
         number(env!("CARGO_PKG_VERSION_MINOR")),
@@ -45,8 +43,8 @@ const fn number(text: &str) -> u16 {
 }
 
 // The board library has the handover's place and the flash's, the layout has them for everybody else.
-const _: () = assert!(layout::HANDOVER_ADDRESS == mps2_an385::memory::ADDRESS);
-const _: () = assert!(layout::HANDOVER_SIZE as usize == mps2_an385::memory::SIZE);
+const _: () = assert!(layout::HANDOVER_ADDRESS == board::memory::ADDRESS);
+const _: () = assert!(layout::HANDOVER_SIZE as usize == board::memory::SIZE);
 const _: () = assert!(layout::flash_main::ADDRESS == flash::ADDRESS);
 
 /// All RAM but the handover.
@@ -59,35 +57,35 @@ const _: () = assert!(layout::RAM[0].start == layout::HANDOVER_ADDRESS);
 /// How long to wait when nothing verifies before everything is tried again, in milliseconds.
 const RETRY_MS: u32 = 1_000;
 
-mps2_an385::last_words!(handover::note_watchdog);
+board::last_words!(handover::note_watchdog);
 
-#[cortex_m_rt::entry]
+#[board::entry]
 fn main() -> ! {
     clock::start();
     #[cfg(feature = "log")]
-    mps2_an385::log::start(mps2_an385::uart::Uart::Zero, "bootloader");
-    // SAFETY: the bootloader runs from SSRAM and its data lie in RAM; of the flash it writes nothing
+    board::log::start(board::log::Speaker::Bootloader, "bootloader");
+    // SAFETY: the bootloader runs from a memory of its own and its data lie in RAM; of the flash it writes nothing
     // but the journal, in which there is neither code nor constants.
     let opened = unsafe { flash::open() };
     match opened {
         Ok(flash) => boot(
-            Mps2 {
+            Hardware {
                 flash,
                 watchdog: Watchdog,
             },
             &PRODUCT,
         ),
         // Nothing was ever flashed here.
-        Err(_) => mps2_an385::reset::reset(),
+        Err(_) => board::reset::reset(),
     }
 }
 
-struct Mps2 {
+struct Hardware {
     flash: Flash,
     watchdog: Watchdog,
 }
 
-impl Board for Mps2 {
+impl Board for Hardware {
     type JournalFlash = Flash;
     type SlotFlash = Flash;
     type Watchdog = Watchdog;
@@ -101,7 +99,7 @@ impl Board for Mps2 {
     }
 
     fn reset_reason(&mut self) -> Option<ResetReason> {
-        None // the emulator has no register for it: RAM that survives tells
+        board::reset::reason()
     }
 
     fn load_handover(&mut self) -> [u8; HANDOVER_LEN] {
@@ -113,7 +111,7 @@ impl Board for Mps2 {
     }
 
     fn recover(&mut self) {
-        clock::wait(RETRY_MS, mps2_an385::watchdog::feed);
+        clock::wait(RETRY_MS, board::watchdog::feed);
     }
 
     fn fused_floor(&mut self) -> u32 {
@@ -126,9 +124,9 @@ impl Board for Mps2 {
             true => APPLICATION_RAM,
             false => 0..0,
         };
-        // SAFETY: `Verified` says that a vector table with an initial stack pointer in RAM and a reset
-        // vector in Thumb code lies there; the layout asserts its alignment. Nothing of the bootloader
-        // is used any more, its RAM may be cleared, and it runs in thread mode.
+        // SAFETY: `Verified` says that a program for this processor lies there, as its `Entry` demands; the
+        // layout asserts its alignment. Nothing of the bootloader is used any more, its RAM may be cleared,
+        // and `main` is no handler.
         unsafe { jump::jump(image.address(), clears) }
     }
 }
@@ -136,5 +134,5 @@ impl Board for Mps2 {
 #[cfg(not(feature = "log"))]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    mps2_an385::reset::reset()
+    board::reset::reset()
 }

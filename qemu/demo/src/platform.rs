@@ -3,22 +3,22 @@
 use bistable_core::handover::HANDOVER_LEN;
 use bistable_core::layout::Slot;
 use bistable_updater::Platform;
-use mps2_an385::flash::{Flash, NotFormatted};
-use mps2_an385::fuses::FloorFuses;
-use mps2_an385::watchdog::Watchdog;
-use mps2_an385::{clock, flash, handover, reset, stack};
+use board::flash::{Flash, NotFormatted};
+use board::fuses::FloorFuses;
+use board::watchdog::Watchdog;
+use board::{clock, flash, handover, reset, stack};
 
 use crate::supply;
 
 /// The board's flash, twice: the driver keeps everything it knows in the flash itself.
-pub(crate) struct Mps2 {
+pub(crate) struct Hardware {
     journal: Flash,
     slots: Flash,
     watchdog: Watchdog,
     fuses: FloorFuses,
 }
 
-impl Mps2 {
+impl Hardware {
     /// Opens the flash.
     pub(crate) fn open() -> Result<Self, NotFormatted> {
         let open = || {
@@ -36,7 +36,7 @@ impl Mps2 {
     }
 }
 
-impl Platform for Mps2 {
+impl Platform for Hardware {
     type JournalFlash = Flash;
     type SlotFlash = Flash;
     type Watchdog = Watchdog;

@@ -2,16 +2,16 @@
 
 use bistable_core::layout::HEADER_LEN;
 use bistable_updater::Platform as _;
+use board::stack;
 use defmt::info;
 use embedded_storage::nor_flash::{NorFlash as _, ReadNorFlash as _};
-use mps2_an385::stack;
 
 use crate::layout::LAYOUT;
-use crate::platform::Mps2;
+use crate::platform::Hardware;
 
 /// Programs the last unit of each slot's header with what it holds, if it was ever programmed: flash
 /// that takes a second program since the last erase is not the flash that the updater relies on.
-pub(crate) fn flash_refuses_a_second_program(platform: &mut Mps2) -> bool {
+pub(crate) fn flash_refuses_a_second_program(platform: &mut Hardware) -> bool {
     const UNIT: usize = 4;
     bistable_core::layout::Slot::BOTH.into_iter().all(|slot| {
         let (flash, _) = platform.slot_flash(slot);

@@ -5,8 +5,8 @@ use core::net::SocketAddrV4;
 
 use bistable_core::digest::Digest;
 use bistable_updater::http::{Client, Connect, Error, HttpSource};
+use board::net::{self, Connection, Network};
 use embedded_io::{ErrorType, Read, Write};
-use mps2_an385::net::{self, Connection, Network};
 
 /// A connection to the server, opened when it is needed.
 pub(crate) struct Tcp<'n, F>(Connection<'n, F>);

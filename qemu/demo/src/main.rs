@@ -1,5 +1,7 @@
-//! The demo application for mps2-an385: it looks for a newer image over Ethernet, installs it, and
-//! when it is new itself, checks its health before it says that it stays.
+//! The demo application, of each board: it looks for a newer image over Ethernet, installs it, and when it is
+//! new itself, checks its health before it says that it stays.
+//!
+//! `board` is whichever board support its package names.
 #![no_std]
 #![no_main]
 
@@ -15,20 +17,18 @@ mod unit;
 use bistable_core::digest::Digest;
 use bistable_core::handover::Standing;
 use bistable_core::state::{Origin, Reason};
-use bistable_core::verify::Entry;
 use bistable_updater::download::{DownloadError, download};
 use bistable_updater::health::Verdict;
 use bistable_updater::report::{self, Report};
 use bistable_updater::{Platform as _, Product, Updater};
-use cortex_m::singleton;
+use board::net::{Config, Network, Storage};
+use board::{clock, handover, leftover, log, reset, stack, watchdog};
 use defmt::{error, info, warn};
-use mps2_an385::net::{Config, Network, Storage};
-use mps2_an385::uart::Uart;
-use mps2_an385::{clock, handover, leftover, log, reset, stack, watchdog};
+use static_cell::StaticCell;
 
 use crate::behaviour::{Behaviour, behaviour};
 use crate::health::POLICY;
-use crate::platform::Mps2;
+use crate::platform::Hardware;
 use crate::said::{Said, Words};
 use crate::server::Server;
 use crate::unit::Unit;
@@ -48,7 +48,7 @@ const CHUNK: usize = layout::LAYOUT.chunk_size as usize;
 const PRODUCT: Product = Product {
     layout: &layout::LAYOUT,
     ring: &layout::KEY_RING,
-    entry: Entry::CortexM { ram: &layout::RAM },
+    entry: layout::ENTRY,
     policy: POLICY,
 };
 
@@ -58,16 +58,19 @@ const POLL_MS: u64 = 250;
 /// Where no server answers (`tcpmux`).
 const NOBODYS_PORT: u16 = 1;
 
-type DemoUpdater = Updater<Mps2, CHUNK>;
+/// All memory that the network needs.
+static STORAGE: StaticCell<Storage> = StaticCell::new();
 
-mps2_an385::last_words!(handover::note_watchdog);
+type DemoUpdater = Updater<Hardware, CHUNK>;
 
-#[cortex_m_rt::entry]
+board::last_words!(handover::note_watchdog);
+
+#[board::entry]
 fn main() -> ! {
     clock::start();
     stack::paint();
-    log::start(Uart::One, "application");
-    let Ok(mut platform) = Mps2::open() else {
+    log::start(log::Speaker::Application, "application");
+    let Ok(mut platform) = Hardware::open() else {
         error!("the flash has never been formatted");
         reset::reset()
     };
@@ -84,7 +87,7 @@ fn main() -> ! {
     crash(&mut updater);
     test_itself(&mut updater);
     let seed = u64::from(updater.device().resets) ^ clock::now();
-    let storage = singleton!(: Storage = Storage::new());
+    let storage = STORAGE.try_init_with(Storage::new);
     let network = storage.map(|storage| Network::new(storage, Config::emulator(seed)));
     match network {
         Some(Ok(mut network)) => run(&mut updater, &mut network, &unit),
@@ -159,10 +162,7 @@ fn test_itself(updater: &mut DemoUpdater) {
     match behaviour {
         Behaviour::Hangs => {
             info!("hanging");
-            cortex_m::interrupt::disable();
-            loop {
-                core::hint::spin_loop();
-            }
+            reset::hang()
         }
         Behaviour::FeedsForEver => {
             info!("feeding for ever");
