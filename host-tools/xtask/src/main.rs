@@ -9,6 +9,7 @@ mod checks;
 mod demo;
 mod explore;
 mod run;
+mod stories;
 
 use std::process::ExitCode;
 
