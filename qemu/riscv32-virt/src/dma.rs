@@ -12,25 +12,21 @@ use virtio_drivers::{BufferDirection, Hal, PAGE_SIZE, PhysAddr};
 /// Two queues, each with a page that the card reads and one that it writes.
 const PAGES: usize = 4;
 
-static POOL: [Page; PAGES] = [const { Page::new() }; PAGES];
+static POOL: [Page; PAGES] = [const { Page(UnsafeCell::new([0; PAGE_SIZE])) }; PAGES];
 
-/// A page of RAM, and whether somebody has it.
+/// Which of them somebody has.
+static IN_USE: [AtomicBool; PAGES] = [const { AtomicBool::new(false) }; PAGES];
+
 #[repr(C, align(4096))]
-struct Page {
-    bytes: UnsafeCell<[u8; PAGE_SIZE]>,
-    in_use: AtomicBool,
-}
+struct Page(UnsafeCell<[u8; PAGE_SIZE]>);
 
-// SAFETY: `bytes` is reached through a pointer alone that `dma_alloc` gives to whoever finds the page not in
-// use and turns that over, in one step: one owner at a time.
+// SAFETY: Its bytes are reached through a pointer alone that `dma_alloc` gives to whoever finds the page not
+// in use and turns that over, in one step: one owner at a time.
 unsafe impl Sync for Page {}
 
 impl Page {
-    const fn new() -> Self {
-        Self {
-            bytes: UnsafeCell::new([0; PAGE_SIZE]),
-            in_use: AtomicBool::new(false),
-        }
+    fn bytes(&self) -> NonNull<u8> {
+        NonNull::from(&self.0).cast()
     }
 }
 
@@ -41,12 +37,15 @@ pub(crate) struct Ram;
 unsafe impl Hal for Ram {
     /// A page at most. Address 0 means that there is none left.
     fn dma_alloc(pages: usize, _: BufferDirection) -> (PhysAddr, NonNull<u8>) {
-        let free = |page: &&Page| !page.in_use.swap(true, Ordering::Acquire);
-        let page = if pages == 1 { POOL.iter().find(free) } else { None };
-        let Some(page) = page else {
+        let mut places = POOL.iter().zip(&IN_USE);
+        let free = match pages {
+            1 => places.find(|(_, in_use)| !in_use.swap(true, Ordering::Acquire)),
+            _ => None,
+        };
+        let Some((page, _)) = free else {
             return (0, NonNull::dangling());
         };
-        let bytes = NonNull::from(&page.bytes).cast::<u8>();
+        let bytes = page.bytes();
         // SAFETY: `PAGE_SIZE` bytes in an `UnsafeCell`, at the beginning of an aligned `Page`, and nobody
         // else's: the page was not in use until now.
         unsafe { bytes.write_bytes(0, PAGE_SIZE) };
@@ -54,9 +53,9 @@ unsafe impl Hal for Ram {
     }
 
     unsafe fn dma_dealloc(address: PhysAddr, _: NonNull<u8>, _: usize) -> i32 {
-        for page in &POOL {
-            if physical(NonNull::from(&page.bytes).cast()) == address {
-                page.in_use.store(false, Ordering::Release);
+        for (page, in_use) in POOL.iter().zip(&IN_USE) {
+            if physical(page.bytes()) == address {
+                in_use.store(false, Ordering::Release);
             }
         }
         0

@@ -8,6 +8,7 @@
 //! 0x0010_0000  test finisher  resets the board (`reset`)
 //! 0x0200_0000  ACLINT         milliseconds since reset (`clock`), the early warning (`last_words!`)
 //! 0x1000_0000  16550          one UART for the log of bootloader and application
+//! 0x1000_1000  virtio         transports of devices, one of them the network card (`ethernet`, `net`)
 //! 0x2000_0000  NOR flash      32 MiB, read only: the bootloader; the processor starts at its first byte
 //! 0x2200_0000  NOR flash      32 MiB, a file of the host: journal and slots (`flash`), executable in place
 //! 0x3000_0000  PCI            configuration spaces (`pci`): watchdog, memory shared with the host
@@ -36,7 +37,11 @@
 )]
 
 pub mod clock;
+#[cfg(feature = "ethernet")]
+mod dma;
 mod early_warning;
+#[cfg(feature = "ethernet")]
+pub mod ethernet;
 pub mod flash;
 pub mod fuses;
 pub mod handover;
@@ -45,6 +50,8 @@ mod last_words;
 #[cfg(feature = "defmt")]
 pub mod log;
 pub mod memory;
+#[cfg(feature = "ethernet")]
+pub mod net;
 #[cfg(feature = "defmt")]
 pub mod panic;
 pub mod pci;
