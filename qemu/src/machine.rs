@@ -196,7 +196,7 @@ impl Machine {
     /// emulator.
     pub fn start(config: &Config) -> Result<Self, Error> {
         let tables = config.tables()?;
-        FlashFile::open(&config.flash)?;
+        FlashFile::open(config.board, &config.flash)?;
         check_readable(&config.bootloader)?;
         let directory = tempfile::tempdir().map_err(|cause| Error::File {
             action: "make a directory for sockets in",
@@ -462,7 +462,7 @@ mod tests {
     fn start_with(emulator: &str) -> Error {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("flash.bin");
-        FlashFile::create(&path, &[]).unwrap();
+        FlashFile::create(Board::Mps2An385, &path, &[]).unwrap();
         let bootloader = directory.path().join("bootloader.elf");
         fs::write(&bootloader, []).unwrap();
         let mut config = Config::new(Board::Mps2An385, bootloader, path);
@@ -494,7 +494,7 @@ mod tests {
     fn a_machine_without_bootloader_does_not_start() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("flash.bin");
-        FlashFile::create(&path, &[]).unwrap();
+        FlashFile::create(Board::Mps2An385, &path, &[]).unwrap();
         let config = Config::new(Board::Mps2An385, "/nonexistent/bootloader.elf", path);
         let error = Machine::start(&config).unwrap_err();
         assert!(error.to_string().contains("bootloader.elf"), "{error}");

@@ -78,7 +78,8 @@ pub(super) fn lost_journal(world: &mut World, planted: bool) -> Result<()> {
     observed("flash", "every byte of the journal is garbage");
     if planted {
         // The same flash beside fuses of which none is blown.
-        FlashFile::create(&world.places.file("flash"), &flash.content())?;
+        let (board, path) = (world.places.board, world.places.file("flash"));
+        FlashFile::create(board, &path, &flash.content())?;
     }
     let mut device = world.power_on()?;
     device.expect(&["the journal is lost"])?;

@@ -12,7 +12,6 @@ use bistable_core::journal::{Journal, Opened};
 use bistable_core::layout::Slot;
 use bistable_core::state::{SlotState, Snapshot};
 use bistable_core::watchdog::Watchdog;
-use emulated_flash::EmulatedFlash;
 
 use super::device::Device;
 use super::failing::built;
@@ -146,13 +145,12 @@ fn state(world: &World) -> Result<(u32, Snapshot)> {
     impl Watchdog for NoWatchdog {
         fn feed(&mut self) {}
     }
-    let mut memory = std::fs::read(world.places.file("flash"))?;
-    let mut flash = EmulatedFlash::open(&mut memory[..])
-        .map_err(|_| anyhow::anyhow!("the flash file is not formatted"))?;
     let layout = world.layout();
-    let before = Counters::read(flash.memory()).operations;
-    let opened = Journal::new(layout.journal, layout.digest).open(&mut flash, &mut NoWatchdog);
-    let operations = Counters::read(flash.memory()).operations - before;
+    let (operations, opened) = world.flash()?.rehearse(|flash| {
+        let before = Counters::read(flash.notes()).operations;
+        let opened = Journal::new(layout.journal, layout.digest).open(flash, &mut NoWatchdog);
+        (Counters::read(flash.notes()).operations - before, opened)
+    })?;
     match opened {
         Opened::Sound { snapshot, .. } => Ok((operations, snapshot)),
         other => anyhow::bail!("the journal cannot be healed: {other:?}"),

@@ -43,7 +43,8 @@ pub(super) fn factory(world: &mut World, planted: bool) -> Result<()> {
         &text(&factory_file),
     ])?;
     observed("tools", said.trim_end());
-    let mut flash = FlashFile::create(&world.places.file("flash"), &fs::read(&factory_file)?)?;
+    let (board, path) = (world.places.board, world.places.file("flash"));
+    let mut flash = FlashFile::create(board, &path, &fs::read(&factory_file)?)?;
     if planted {
         let payload = world.layout().slots[0].offset + world.layout().payload_offset;
         flash.flip_bits(payload + 4000, 1)?;

@@ -140,7 +140,10 @@ impl World {
 
     /// The flash file.
     pub(super) fn flash(&self) -> Result<FlashFile> {
-        Ok(FlashFile::open(&self.places.file("flash"))?)
+        Ok(FlashFile::open(
+            self.places.board,
+            &self.places.file("flash"),
+        )?)
     }
 
     /// What the host tools read from the flash file.
