@@ -5,12 +5,14 @@
 //! switched off, so a story can be begun at any step from a [`World`] that an earlier run left there.
 
 mod corruption;
+mod cost;
 mod crashing;
 mod cuts;
 mod device;
 mod failing;
 mod first_update;
 mod journal;
+mod meter;
 mod releases;
 mod size;
 mod source_faults;
@@ -22,6 +24,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+pub use cost::{Cost, Work, cost};
 pub use journal::JournalView;
 pub use world::{Places, World};
 

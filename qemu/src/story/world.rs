@@ -14,6 +14,7 @@ use bistable_layout::Product;
 
 use super::device::Device;
 use super::journal::JournalView;
+use super::meter::Meter;
 use crate::{Board, FlashFile, SECTOR_SIZE, SectorCounters};
 
 /// Where things are.
@@ -62,6 +63,8 @@ pub struct World {
     pub(super) random: fastrand::Rng,
     /// How long cargo took.
     pub time_building: Duration,
+    /// What counts the bytes between device and server, if anything does.
+    pub(super) meter: Option<Meter>,
     server: Option<Server>,
 }
 
@@ -98,6 +101,7 @@ impl World {
             places,
             random: fastrand::Rng::with_seed(seed),
             time_building: Duration::ZERO,
+            meter: None,
             server: None,
         })
     }
@@ -194,7 +198,10 @@ impl World {
 
     /// Switches the device on, with its server running.
     pub(super) fn power_on(&mut self) -> Result<Device> {
-        let port = self.server()?;
+        let mut port = self.server()?;
+        if let Some(meter) = &self.meter {
+            port = meter.in_front_of(port);
+        }
         let line = format!("10.0.2.2:{port}\n");
         let data = &self.product.partitions["data"];
         self.flash()?.corrupt(data.offset, line.as_bytes())?;
