@@ -6,10 +6,11 @@ use std::process::Command;
 use std::time::Instant;
 
 use bistable_firmware::Toolchain;
+use bistable_qemu::Board;
 
-use crate::demo::{demo_command, development_ring, emulator, host_tools};
+use crate::demo::{demo_command, development_ring, emulator, host_tools, toolchain};
 use crate::explore::{COMPARISON, explore};
-use crate::run::{FIRMWARE_TARGET, Outcome, built, cargo, repository, run};
+use crate::run::{Outcome, built, cargo, repository, run};
 
 /// The power cuts of the story that the checks tell; the demo draws its own.
 const SEED: &str = "0xb157ab1e";
@@ -51,10 +52,10 @@ pub(crate) fn all() -> Outcome {
     report.check("the explorer", || explore(&[]));
     report.check("host tools", || {
         host_tools()?;
-        development_ring()
+        Board::ALL.into_iter().try_for_each(development_ring)
     });
-    match Toolchain::for_target(FIRMWARE_TARGET) {
-        Ok(toolchain) => firmware(&mut report, &toolchain),
+    match Board::ALL.map(toolchain).into_iter().collect() {
+        Ok(toolchains) => firmware(&mut report, toolchains),
         Err(error) => {
             for check in [
                 "firmware",
@@ -63,39 +64,44 @@ pub(crate) fn all() -> Outcome {
                 "the demo",
                 "planted failures",
             ] {
-                report.skip(check, &error.to_string());
+                report.skip(check, &error);
             }
         }
     }
     report.close()
 }
 
-/// What goes onto the board, each by itself: built together, they would share their crates' features.
-const FIRMWARE: [&[&str]; 4] = [
-    &["-p", "mps2-an385-bootloader"],
-    &["-p", "mps2-an385-bootloader", "--features", "log"],
-    &["-p", "mps2-an385-demo"],
-    &["-p", "mps2-an385-c"],
+/// What goes onto each board, each by itself: built together, they would share their crates' features.
+const FIRMWARE: [(Board, &[&str]); 7] = [
+    (Board::Mps2An385, &["-p", "mps2-an385-bootloader"]),
+    (
+        Board::Mps2An385,
+        &["-p", "mps2-an385-bootloader", "--features", "log"],
+    ),
+    (Board::Mps2An385, &["-p", "mps2-an385-demo"]),
+    (Board::Mps2An385, &["-p", "mps2-an385-c"]),
+    (Board::Riscv32Virt, &["-p", "riscv32-virt-bootloader"]),
+    (
+        Board::Riscv32Virt,
+        &["-p", "riscv32-virt-bootloader", "--features", "log"],
+    ),
+    (Board::Riscv32Virt, &["-p", "riscv32-virt-demo"]),
 ];
 
-fn firmware(report: &mut Report, toolchain: &Toolchain) {
-    report.check("firmware", || {
-        FIRMWARE.iter().try_for_each(|package| {
-            let profile = ["--profile", "firmware"];
-            run(toolchain.command("build").args(*package).args(profile))
+fn firmware(report: &mut Report, toolchains: Vec<Toolchain>) {
+    let each = |subcommand: &str, options: &[&str]| {
+        FIRMWARE.iter().try_for_each(|(board, package)| {
+            let mut command = toolchain(*board)?.command(subcommand);
+            run(command.args(*package).args(options))
         })
-    });
-    if has_clippy(toolchain) {
-        report.check("clippy, firmware", || {
-            FIRMWARE.iter().try_for_each(|package| {
-                let deny = ["--", "-D", "warnings"];
-                run(toolchain.command("clippy").args(*package).args(deny))
-            })
-        });
+    };
+    report.check("firmware", || each("build", &["--profile", "firmware"]));
+    if toolchains.iter().all(has_clippy) {
+        report.check("clippy, firmware", || each("clippy", &["--", "-D", "warnings"]));
     } else {
         report.skip("clippy, firmware", "this toolchain has no clippy");
     }
-    if let Err(error) = emulator() {
+    if let Err(error) = Board::ALL.into_iter().try_for_each(emulator) {
         for check in ["the tools at work", "the demo", "planted failures"] {
             report.skip(check, &error);
         }
