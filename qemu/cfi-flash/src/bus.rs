@@ -40,8 +40,8 @@ pub enum Action {
 }
 
 impl Step {
-    /// Nothing: a step beyond the last one.
-    pub(crate) const NONE: Self = Self::write(0, 0);
+    /// What lies beyond the last one, where room is made for some.
+    pub const NONE: Self = Self::write(0, 0);
 
     pub(crate) const fn write(offset: u32, word: u32) -> Self {
         Self {
