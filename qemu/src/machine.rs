@@ -50,6 +50,8 @@ pub struct Config {
     /// The port of 127.0.0.1 at which a debugger (the GDB remote protocol) is waited for before the
     /// first instruction; `None`: the board runs at once.
     pub debugger: Option<u16>,
+    /// What else the emulator is told, behind everything that makes the board.
+    pub options: Vec<OsString>,
 }
 
 impl Config {
@@ -65,6 +67,7 @@ impl Config {
             finder: None,
             announcements: false,
             debugger: None,
+            options: Vec::new(),
         }
     }
 
@@ -104,6 +107,7 @@ impl Config {
         if let Some(port) = self.debugger {
             command.args(["-S", "-gdb", &format!("tcp:127.0.0.1:{port}")]);
         }
+        command.args(&self.options);
         command.stdin(Stdio::null());
         command.stdout(Stdio::null());
         command.stderr(Stdio::piped());

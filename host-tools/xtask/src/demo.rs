@@ -11,10 +11,17 @@ use crate::run::{Outcome, built, cargo, repository, run};
 pub(crate) fn demo(arguments: &[String]) -> Outcome {
     // One that there is not is the demo's to refuse.
     let board = asked_for(arguments).unwrap_or(Board::Mps2An385);
-    emulator(board)?;
-    toolchain(board)?;
-    host_tools()?;
+    set_up(&[board])?;
     run(demo_command().args(arguments))
+}
+
+/// Emulators, firmware targets and host tools.
+pub(crate) fn set_up(boards: &[Board]) -> Outcome {
+    for board in boards {
+        emulator(*board)?;
+        toolchain(*board)?;
+    }
+    host_tools()
 }
 
 /// The board that `--board` names.
