@@ -106,17 +106,17 @@ fn unlock() {
     }
 }
 
-/// Nothing may run without it: a board that has none goes no further than this.
+/// Nothing may run without it.
 fn function() -> Function {
     let (vendor, device) = IDENTITY;
     match pci::find(vendor, device) {
         Some(function) => function,
-        None => reset::reset(),
+        None => reset::incomplete(),
     }
 }
 
 fn place(function: Function) {
     if function.place_bar(0, ADDRESS).is_err() {
-        reset::reset()
+        reset::incomplete()
     }
 }
