@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use bistable_firmware::Toolchain;
 
+use crate::conformance::{self, keeps};
 use crate::demo::{demo_command, development_ring, emulator, host_tools};
 use crate::explore::{COMPARISON, explore};
 use crate::run::{FIRMWARE_TARGET, Outcome, built, cargo, repository, run};
@@ -71,8 +72,16 @@ pub(crate) fn all() -> Outcome {
 }
 
 /// What goes onto the board, each by itself: built together, they would share their crates' features.
-const FIRMWARE: [&[&str]; 4] = [
+const FIRMWARE: [&[&str]; 5] = [
     &["-p", "mps2-an385-bootloader"],
+    &[
+        "-p",
+        "mps2-an385-bootloader",
+        "--bin",
+        "mps2-an385-conformance",
+        "--features",
+        "conformance",
+    ],
     &["-p", "mps2-an385-bootloader", "--features", "log"],
     &["-p", "mps2-an385-demo"],
     &["-p", "mps2-an385-c"],
@@ -106,6 +115,9 @@ fn firmware(report: &mut Report, toolchain: &Toolchain) {
             .args(["-p", "bistable-tools-tests"])
             .env("BISTABLE", built("bistable")))
     });
+    for (board, ..) in conformance::BOARDS {
+        report.check(&format!("conformance of {board}"), || keeps(board));
+    }
     let checkpoints = repository().join("target/demo-checkpoints");
     // Fails if there are none, which is what is wanted.
     let _ = fs::remove_dir_all(&checkpoints);

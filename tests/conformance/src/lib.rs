@@ -48,3 +48,8 @@ pub use breach::{Breach, Seen};
 pub use check::Check;
 pub use flash::{FlashFacts, SecondProgram, flash, flash_timed, flash_without, handles, readable};
 pub use platform::{PlatformFacts, platform};
+
+/// The examples of the document compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/conformance.md")]
+mod document {}
