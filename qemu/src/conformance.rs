@@ -24,7 +24,7 @@ pub fn conformance(board: Board, repository: &Path, folder: &Path) -> Result<()>
     let elf = build(board, repository)?;
     fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
     let flash = folder.join("flash");
-    FlashFile::create(&flash, &[])?;
+    FlashFile::create(board, &flash, &[])?;
     run(&Config {
         network: false,
         ..Config::new(board, &elf, &flash).with_program("bootloader", &elf)

@@ -1,23 +1,33 @@
-//! The board's flash as a file: made from a factory image, looked into and aimed at while the board runs.
+//! A board's flash as a file: made from a factory image, looked into and aimed at while the board runs.
+//!
+//! On `mps2-an385` the file is the board's PSRAM, with the flash at its start and the notes in it, and both ends
+//! see at once what the other does. On `riscv32-virt` it is what two chips hold, and the notes are in a file
+//! beside it. The emulator reads the chips' file once, when it starts, and writes to it what the chips are told:
+//! so the host sees what the board does, but what the host writes to the *content* counts only from the next
+//! power-on. The notes are shared by both at any time.
 
 use std::fs::{self, File, OpenOptions};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use emulated_flash::{
-    Counters, EmulatedFlash, FLASH_SIZE, MEMORY_SIZE, Memory, SectorCounters, Trigger,
-    TriggerState, blown_fuses,
+    Counters, EmulatedFlash, Geometry, Memory, Plain, SectorCounters, Trigger, TriggerState,
+    blown_fuses, mps2_an385, riscv32_virt,
 };
 
-use crate::Error;
 use crate::mapping::Mapping;
+use crate::{Board, Error};
 
-/// A file that is the memory of a board, with flash in it. A [`Machine`](crate::Machine) may be running
-/// on it at the same time.
+/// What the host has of a flash: content and notes, mapped.
+type Flash = EmulatedFlash<Plain<Mapping, Mapping>>;
+
+/// A file, or two, that are the flash of a board. A [`Machine`](crate::Machine) may be running on it at the
+/// same time.
 #[derive(Debug)]
 pub struct FlashFile {
+    board: Board,
     path: PathBuf,
-    flash: EmulatedFlash<Mapping>,
+    flash: Flash,
 }
 
 impl FlashFile {
@@ -26,49 +36,28 @@ impl FlashFile {
     /// # Errors
     ///
     /// [`Error::File`]; [`Error::Flash`] if `factory` is longer than the flash.
-    pub fn create(path: &Path, factory: &[u8]) -> Result<Self, Error> {
-        let failed = |action| file_error(action, path);
-        // A new file, not a shortened one: a machine that still runs on the old one keeps it.
-        match fs::remove_file(path) {
-            Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
-                return Err(failed("replace")(cause));
-            }
-            _ => {}
-        }
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(path)
-            .map_err(failed("create"))?;
-        file.set_len(u64::from(MEMORY_SIZE))
-            .map_err(failed("resize"))?;
-        let memory = Mapping::new(&file).map_err(failed("map"))?;
+    pub fn create(board: Board, path: &Path, factory: &[u8]) -> Result<Self, Error> {
+        let chip = Form::of(board).map(path, create_file)?;
         Ok(Self {
+            board,
             path: path.into(),
-            flash: EmulatedFlash::format(memory, factory).map_err(Error::Flash)?,
+            flash: EmulatedFlash::format(chip, factory).map_err(Error::Flash)?,
         })
     }
 
-    /// Opens a file that was made before.
+    /// Opens a file that was made before for this board.
     ///
     /// # Errors
     ///
     /// [`Error::File`], [`Error::WrongSize`], [`Error::NotFormatted`].
-    pub fn open(path: &Path) -> Result<Self, Error> {
-        let failed = |action| file_error(action, path);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(path)
-            .map_err(failed("open"))?;
-        check_size(&file, path)?;
-        let memory = Mapping::new(&file).map_err(failed("map"))?;
-        let flash = EmulatedFlash::open(memory).map_err(|cause| Error::NotFormatted {
+    pub fn open(board: Board, path: &Path) -> Result<Self, Error> {
+        let chip = Form::of(board).map(path, open_file)?;
+        let flash = EmulatedFlash::open(chip).map_err(|cause| Error::NotFormatted {
             path: path.into(),
             cause,
         })?;
         Ok(Self {
+            board,
             path: path.into(),
             flash,
         })
@@ -87,72 +76,72 @@ impl FlashFile {
         &self.path
     }
 
+    /// Size and sectors of the flash.
+    pub fn geometry(&self) -> Geometry {
+        self.flash.chip().geometry
+    }
+
     /// `length` bytes at `offset` of the flash.
     ///
     /// # Errors
     ///
     /// [`Error::Flash`] if they do not lie within it.
     pub fn read(&self, offset: u32, length: u32) -> Result<Vec<u8>, Error> {
-        let end = u64::from(offset) + u64::from(length);
-        if end > u64::from(FLASH_SIZE) {
-            return Err(Error::Flash(emulated_flash::Error::OutOfBounds));
-        }
+        self.check_range(offset, length as usize)?;
         let mut bytes = vec![0; length as usize];
-        self.flash.read(offset, &mut bytes).map_err(Error::Flash)?;
+        self.flash.chip().content.read(offset, &mut bytes);
         Ok(bytes)
     }
 
     /// The whole flash.
     pub fn content(&self) -> Vec<u8> {
-        let mut bytes = vec![0; FLASH_SIZE as usize];
-        self.flash.memory().read(0, &mut bytes);
-        bytes
+        copied(&self.flash.chip().content)
     }
 
     /// What was done to the flash since it was made.
     pub fn counters(&self) -> Counters {
-        Counters::read(self.flash.memory())
+        Counters::read(self.flash.notes())
     }
 
     /// What was done to some sectors since the flash was made.
     pub fn sector_counters(&self, sectors: Range<u32>) -> SectorCounters {
-        SectorCounters::read(self.flash.memory(), sectors)
+        SectorCounters::read(self.flash.notes(), self.geometry(), sectors)
     }
 
     /// How many of the board's fuses are blown: the floor that they hold.
     pub fn blown_fuses(&self) -> u32 {
-        blown_fuses(self.flash.memory())
+        blown_fuses(self.flash.notes(), self.geometry())
     }
 
     /// Arms `trigger` in place of whichever was armed, also while a machine runs.
     pub fn arm(&mut self, trigger: Trigger) {
-        trigger.arm(self.flash.memory_mut());
+        trigger.arm(self.flash.notes_mut());
     }
 
     /// Disarms whichever trigger is armed.
     pub fn disarm(&mut self) {
-        Trigger::disarm(self.flash.memory_mut());
+        Trigger::disarm(self.flash.notes_mut());
     }
 
     /// What became of the trigger that was armed last.
     pub fn trigger_state(&self) -> TriggerState {
-        TriggerState::read(self.flash.memory())
+        TriggerState::read(self.flash.notes())
     }
 
-    /// Overwrites bytes of the flash, as no flash operation could; nothing is counted.
+    /// Overwrites bytes of the flash, as no flash operation could; nothing is counted. A chip of a machine that
+    /// runs does not notice (see the module).
     ///
     /// # Errors
     ///
     /// [`Error::Flash`] if they do not lie within the flash.
     pub fn corrupt(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Error> {
-        if offset as usize + bytes.len() > FLASH_SIZE as usize {
-            return Err(Error::Flash(emulated_flash::Error::OutOfBounds));
-        }
-        self.flash.memory_mut().write(offset, bytes);
+        self.check_range(offset, bytes.len())?;
+        self.flash.chip_mut().content.write(offset, bytes);
         Ok(())
     }
 
-    /// Inverts the bits that are set in `mask` of the byte at `offset`, as time and radiation do.
+    /// Inverts the bits that are set in `mask` of the byte at `offset`, as time and radiation do. See
+    /// [`corrupt`](Self::corrupt).
     ///
     /// # Errors
     ///
@@ -162,26 +151,148 @@ impl FlashFile {
         self.corrupt(offset, &[byte ^ mask])
     }
 
-    /// Copies flash and bookkeeping as they are at this moment to a new file (in place of one that is
+    /// Copies flash and notes as they are at this moment to a new file (in place of one that is
     /// there). While a machine runs the moment is not the same for all bytes.
     ///
     /// # Errors
     ///
     /// [`Error::File`].
     pub fn copy_to(&self, path: &Path) -> Result<FlashFile, Error> {
-        let mut copy = Self::create(path, &[])?;
-        // In pages, so that those that are empty take no room on the disk.
-        let mut page = [0; 4096];
-        let mut before = [0; 4096];
-        for offset in (0..MEMORY_SIZE).step_by(page.len()) {
-            self.flash.memory().read(offset, &mut page);
-            copy.flash.memory().read(offset, &mut before);
-            if page != before {
-                copy.flash.memory_mut().write(offset, &page);
-            }
-        }
+        let mut copy = Self::create(self.board, path, &[])?;
+        let (from, to) = (self.flash.chip(), copy.flash.chip_mut());
+        copy_pages(&from.content, &mut to.content);
+        copy_pages(&from.notes, &mut to.notes);
         Ok(copy)
     }
+
+    /// Hands `work` a copy in memory of the flash and its notes, to find out what it would do to the flash
+    /// itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFormatted`], if the notes were damaged since this was opened.
+    pub fn rehearse<T>(&self, work: impl FnOnce(&mut Rehearsal<'_>) -> T) -> Result<T, Error> {
+        let chip = self.flash.chip();
+        let mut content = copied(&chip.content);
+        let mut notes = copied(&chip.notes);
+        let mut flash = EmulatedFlash::open(Plain {
+            content: &mut content[..],
+            notes: &mut notes[..],
+            geometry: chip.geometry,
+        })
+        .map_err(|cause| Error::NotFormatted {
+            path: self.path.clone(),
+            cause,
+        })?;
+        Ok(work(&mut flash))
+    }
+
+    fn check_range(&self, offset: u32, length: usize) -> Result<(), Error> {
+        let size = self.geometry().size;
+        match (offset as usize).checked_add(length) {
+            Some(end) if end <= size as usize => Ok(()),
+            _ => Err(Error::Flash(emulated_flash::Error::OutOfBounds { size })),
+        }
+    }
+}
+
+/// A copy of a flash in memory.
+pub type Rehearsal<'m> = EmulatedFlash<Plain<&'m mut [u8], &'m mut [u8]>>;
+
+/// Where content and notes of a board's flash lie.
+struct Form {
+    geometry: Geometry,
+    /// Bytes of the file.
+    file: u32,
+    /// Where the notes are; if not in the file itself, in [`FlashFile::notes`].
+    notes: Place,
+}
+
+enum Place {
+    InTheFile { start: u32 },
+    BesideIt { size: u32 },
+}
+
+impl Form {
+    const fn of(board: Board) -> Self {
+        match board {
+            Board::Mps2An385 => Self {
+                geometry: mps2_an385::GEOMETRY,
+                file: mps2_an385::MEMORY_SIZE,
+                notes: Place::InTheFile {
+                    start: mps2_an385::NOTES,
+                },
+            },
+            Board::Riscv32Virt => Self {
+                geometry: riscv32_virt::GEOMETRY,
+                file: riscv32_virt::GEOMETRY.size,
+                notes: Place::BesideIt {
+                    size: riscv32_virt::NOTES_SIZE,
+                },
+            },
+        }
+    }
+
+    /// Maps the files, which `file` creates or opens with the size that they are to have.
+    fn map(
+        &self,
+        path: &Path,
+        file: impl Fn(&Path, u32) -> Result<File, Error>,
+    ) -> Result<Plain<Mapping, Mapping>, Error> {
+        let map = |path: &Path, file: &File, start, length| {
+            Mapping::new(file, start, length).map_err(file_error("map", path))
+        };
+        let main = file(path, self.file)?;
+        let notes = match self.notes {
+            Place::InTheFile { start } => map(path, &main, start, self.file - start)?,
+            Place::BesideIt { size } => {
+                let path = FlashFile::notes(path);
+                map(&path, &file(&path, size)?, 0, size)?
+            }
+        };
+        Ok(Plain {
+            content: map(path, &main, 0, self.geometry.size)?,
+            notes,
+            geometry: self.geometry,
+        })
+    }
+}
+
+fn create_file(path: &Path, size: u32) -> Result<File, Error> {
+    // A new file, not a shortened one: a machine that still runs on the old one keeps it.
+    match fs::remove_file(path) {
+        Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
+            return Err(file_error("replace", path)(cause));
+        }
+        _ => {}
+    }
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(path)
+        .map_err(file_error("create", path))?;
+    file.set_len(u64::from(size))
+        .map_err(file_error("resize", path))?;
+    Ok(file)
+}
+
+fn open_file(path: &Path, size: u32) -> Result<File, Error> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)
+        .map_err(file_error("open", path))?;
+    let found = file.metadata().map_err(file_error("look at", path))?.len();
+    let expected = u64::from(size);
+    if found != expected {
+        return Err(Error::WrongSize {
+            path: path.into(),
+            expected,
+            found,
+        });
+    }
+    Ok(file)
 }
 
 fn file_error(action: &'static str, path: &Path) -> impl Fn(std::io::Error) -> Error {
@@ -192,63 +303,88 @@ fn file_error(action: &'static str, path: &Path) -> impl Fn(std::io::Error) -> E
     }
 }
 
-fn check_size(file: &File, path: &Path) -> Result<(), Error> {
-    let found = file
-        .metadata()
-        .map_err(|cause| file_error("look at", path)(cause))?
-        .len();
-    let expected = u64::from(MEMORY_SIZE);
-    if found == expected {
-        Ok(())
-    } else {
-        Err(Error::WrongSize {
-            path: path.into(),
-            expected,
-            found,
-        })
+fn copied(memory: &Mapping) -> Vec<u8> {
+    let mut bytes = vec![0; memory.len() as usize];
+    memory.read(0, &mut bytes);
+    bytes
+}
+
+/// In pages, so that those that are empty take no room on the disk.
+fn copy_pages(from: &Mapping, to: &mut Mapping) {
+    let mut page = [0; 4096];
+    let mut before = [0; 4096];
+    for offset in (0..from.len()).step_by(page.len()) {
+        from.read(offset, &mut page);
+        to.read(offset, &mut before);
+        if page != before {
+            to.write(offset, &page);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use embedded_storage::nor_flash::NorFlash as _;
     use emulated_flash::Operations;
     use std::os::unix::fs::MetadataExt;
 
     /// The board's end of the file: another mapping of the same bytes.
-    fn board(path: &Path) -> EmulatedFlash<Mapping> {
-        FlashFile::open(path).unwrap().flash
+    fn board_of(file: &FlashFile) -> Flash {
+        FlashFile::open(file.board, file.path()).unwrap().flash
     }
 
-    fn with_file(factory: &[u8], test: impl FnOnce(FlashFile, &Path)) {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("flash.bin");
-        test(FlashFile::create(&path, factory).unwrap(), &path);
+    fn on_each_board(factory: &[u8], test: impl Fn(FlashFile, &Path)) {
+        for board in Board::ALL {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("flash.bin");
+            test(FlashFile::create(board, &path, factory).unwrap(), &path);
+        }
     }
 
     #[test]
     fn a_new_file_is_as_large_as_the_memory_and_takes_little_room() {
-        with_file(b"factory", |file, path| {
+        on_each_board(b"factory", |file, path| {
             let metadata = fs::metadata(path).unwrap();
-            assert_eq!(metadata.len(), 16 << 20);
-            assert!(metadata.blocks() * 512 < 3 << 20);
+            let (length, flash) = match file.board {
+                Board::Mps2An385 => (16 << 20, 2 << 20),
+                Board::Riscv32Virt => (32 << 20, 32 << 20),
+            };
+            assert_eq!(metadata.len(), length);
+            assert!(metadata.blocks() * 512 < flash + (1 << 20));
             assert_eq!(file.read(0, 8).unwrap(), b"factory\xFF");
-            assert_eq!(file.content().len(), 2 << 20);
+            assert_eq!(file.content().len() as u64, flash);
+        });
+    }
+
+    #[test]
+    fn the_notes_of_a_chip_lie_beside_it_and_start_empty() {
+        on_each_board(b"factory", |file, path| {
+            let notes = fs::metadata(FlashFile::notes(path));
+            match file.board {
+                Board::Mps2An385 => assert!(notes.is_err()),
+                Board::Riscv32Virt => {
+                    let notes = notes.unwrap();
+                    assert_eq!(notes.len(), 4 << 20);
+                    assert!(notes.blocks() * 512 < 1 << 16);
+                }
+            }
         });
     }
 
     #[test]
     fn both_ends_see_at_once_what_the_other_does() {
-        with_file(&[], |mut file, path| {
-            let mut board = board(path);
-            board.program(4096, b"written!").unwrap();
-            assert_eq!(file.read(4096, 8).unwrap(), b"written!");
+        on_each_board(&[], |mut file, _| {
+            let mut board = board_of(&file);
+            let sector = file.geometry().sector_size;
+            board.program(sector, b"written!").unwrap();
+            assert_eq!(file.read(sector, 8).unwrap(), b"written!");
             assert_eq!(file.counters().program_calls, 1);
             assert_eq!(file.sector_counters(1..2).program_calls, 1);
             file.arm(Trigger::nth_in(2, Operations::Erases, 7..=8));
             assert_eq!(file.trigger_state(), TriggerState::Armed);
-            board.erase(6 * 4096, 8 * 4096).unwrap();
-            board.erase(8 * 4096, 9 * 4096).unwrap_err();
+            board.erase(6 * sector, 8 * sector).unwrap();
+            board.erase(8 * sector, 9 * sector).unwrap_err();
             assert_eq!(file.trigger_state(), TriggerState::Reached);
             file.disarm();
             assert_eq!(file.trigger_state(), TriggerState::Disarmed);
@@ -257,34 +393,50 @@ mod tests {
 
     #[test]
     fn corruption_changes_bytes_and_nothing_else() {
-        with_file(b"sound image.", |mut file, path| {
+        on_each_board(b"sound image.", |mut file, _| {
             file.corrupt(0, b"w").unwrap();
             file.flip_bits(1, 0x20).unwrap();
             assert_eq!(file.read(0, 5).unwrap(), b"wOund");
             assert_eq!(file.counters(), Counters::default());
-            board(path).program(0, &[0; 4]).unwrap_err();
-            file.corrupt(FLASH_SIZE - 1, &[0; 2]).unwrap_err();
-            file.flip_bits(FLASH_SIZE, 1).unwrap_err();
+            board_of(&file).program(0, &[0; 4]).unwrap_err();
+            let size = file.geometry().size;
+            file.corrupt(size - 1, &[0; 2]).unwrap_err();
+            file.flip_bits(size, 1).unwrap_err();
         });
     }
 
     #[test]
     fn a_copy_holds_flash_and_bookkeeping_and_lives_its_own_life() {
-        with_file(b"factory", |mut file, path| {
-            board(path).program(4096, b"written!").unwrap();
+        on_each_board(b"factory", |mut file, path| {
+            board_of(&file).program(4096, b"written!").unwrap();
             let copy = file.copy_to(&path.with_extension("copy")).unwrap();
             file.corrupt(0, b"?").unwrap();
             assert_eq!(copy.read(0, 7).unwrap(), b"factory");
             assert_eq!(copy.counters(), file.counters());
-            let mut board = board(copy.path());
-            board.program(4096, &[0; 4]).unwrap_err();
+            board_of(&copy).program(4096, &[0; 4]).unwrap_err();
+        });
+    }
+
+    #[test]
+    fn a_rehearsal_is_refused_what_the_flash_would_refuse_and_changes_nothing() {
+        on_each_board(b"factory", |file, _| {
+            let sector = file.geometry().sector_size;
+            let counted = file.rehearse(|flash| {
+                flash.write(0, &[0; 4]).unwrap_err();
+                flash.erase(0, sector).unwrap();
+                flash.write(0, b"rehearse").unwrap();
+                Counters::read(flash.notes())
+            });
+            assert_eq!(counted.unwrap().operations, 2);
+            assert_eq!(file.counters().operations, 0);
+            assert_eq!(file.read(0, 7).unwrap(), b"factory");
         });
     }
 
     #[test]
     fn a_file_that_replaces_another_starts_anew() {
-        with_file(b"old", |old, path| {
-            let new = FlashFile::create(path, b"new").unwrap();
+        on_each_board(b"old", |old, path| {
+            let new = FlashFile::create(old.board, path, b"new").unwrap();
             assert_eq!(new.read(0, 3).unwrap(), b"new");
             assert_eq!(old.read(0, 3).unwrap(), b"old");
         });
@@ -292,16 +444,31 @@ mod tests {
 
     #[test]
     fn files_that_hold_no_flash_are_refused() {
-        with_file(&[], |_, path| {
-            let other = path.with_extension("other");
-            let missing = FlashFile::open(&other).unwrap_err();
+        on_each_board(&[], |flash, path| {
+            let (board, other) = (flash.board, path.with_extension("other"));
+            let missing = FlashFile::open(board, &other).unwrap_err();
             assert!(matches!(missing, Error::File { .. }), "{missing}");
             let file = File::create(&other).unwrap();
-            let small = FlashFile::open(&other).unwrap_err();
+            let small = FlashFile::open(board, &other).unwrap_err();
             assert!(matches!(small, Error::WrongSize { found: 0, .. }));
-            file.set_len(16 << 20).unwrap();
-            let empty = FlashFile::open(&other).unwrap_err();
+            file.set_len(fs::metadata(path).unwrap().len()).unwrap();
+            if board == Board::Riscv32Virt {
+                let alone = FlashFile::open(board, &other).unwrap_err();
+                assert!(alone.to_string().contains("other.notes"), "{alone}");
+                let notes = File::create(FlashFile::notes(&other)).unwrap();
+                notes.set_len(4 << 20).unwrap();
+            }
+            let empty = FlashFile::open(board, &other).unwrap_err();
             assert!(matches!(empty, Error::NotFormatted { .. }), "{empty}");
+        });
+    }
+
+    #[test]
+    fn the_flash_of_another_board_is_refused() {
+        on_each_board(&[], |flash, path| {
+            let other = Board::ALL.into_iter().find(|other| *other != flash.board);
+            let refusal = FlashFile::open(other.unwrap(), path).unwrap_err();
+            assert!(matches!(refusal, Error::WrongSize { .. }), "{refusal}");
         });
     }
 }

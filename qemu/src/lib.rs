@@ -18,11 +18,13 @@ pub mod story;
 pub use board::Board;
 pub use conformance::conformance;
 pub use emulated_flash::{
-    Counters, FLASH_SIZE, Operations, SECTOR_SIZE, SECTORS, SectorCounters, Trigger, TriggerState,
-    WRITE_UNIT,
+    Counters, Geometry, Operations, SectorCounters, Trigger, TriggerState, WRITE_UNIT,
 };
 pub use error::{Error, NotSeen};
-pub use flash_file::FlashFile;
+pub use flash_file::{FlashFile, Rehearsal};
 pub use log_frames::Finder;
 pub use log_line::{Level, LogLine, Source};
 pub use machine::{Config, Machine, Program};
+
+/// Bytes of a sector of the flash of [`Board::Mps2An385`].
+pub const SECTOR_SIZE: u32 = emulated_flash::mps2_an385::GEOMETRY.sector_size;

@@ -50,6 +50,8 @@ pub struct Config {
     /// The port of 127.0.0.1 at which a debugger (the GDB remote protocol) is waited for before the
     /// first instruction; `None`: the board runs at once.
     pub debugger: Option<u16>,
+    /// What else the emulator is told, behind everything that makes the board.
+    pub options: Vec<OsString>,
 }
 
 impl Config {
@@ -65,6 +67,7 @@ impl Config {
             finder: None,
             announcements: false,
             debugger: None,
+            options: Vec::new(),
         }
     }
 
@@ -104,6 +107,7 @@ impl Config {
         if let Some(port) = self.debugger {
             command.args(["-S", "-gdb", &format!("tcp:127.0.0.1:{port}")]);
         }
+        command.args(&self.options);
         command.stdin(Stdio::null());
         command.stdout(Stdio::null());
         command.stderr(Stdio::piped());
@@ -192,7 +196,7 @@ impl Machine {
     /// emulator.
     pub fn start(config: &Config) -> Result<Self, Error> {
         let tables = config.tables()?;
-        FlashFile::open(&config.flash)?;
+        FlashFile::open(config.board, &config.flash)?;
         check_readable(&config.bootloader)?;
         let directory = tempfile::tempdir().map_err(|cause| Error::File {
             action: "make a directory for sockets in",
@@ -458,7 +462,7 @@ mod tests {
     fn start_with(emulator: &str) -> Error {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("flash.bin");
-        FlashFile::create(&path, &[]).unwrap();
+        FlashFile::create(Board::Mps2An385, &path, &[]).unwrap();
         let bootloader = directory.path().join("bootloader.elf");
         fs::write(&bootloader, []).unwrap();
         let mut config = Config::new(Board::Mps2An385, bootloader, path);
@@ -490,7 +494,7 @@ mod tests {
     fn a_machine_without_bootloader_does_not_start() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("flash.bin");
-        FlashFile::create(&path, &[]).unwrap();
+        FlashFile::create(Board::Mps2An385, &path, &[]).unwrap();
         let config = Config::new(Board::Mps2An385, "/nonexistent/bootloader.elf", path);
         let error = Machine::start(&config).unwrap_err();
         assert!(error.to_string().contains("bootloader.elf"), "{error}");

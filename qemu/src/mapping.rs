@@ -1,13 +1,13 @@
-//! The board's memory as the host sees it: a mapped file that the emulator has mapped, too.
+//! A board's memory as the host sees it: a mapped file that the emulator has mapped or writes, too.
 
 use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
-use emulated_flash::{MEMORY_SIZE, Memory};
+use emulated_flash::Memory;
 use memmap2::{MmapOptions, MmapRaw};
 
-/// A shared mapping of a whole file of [`MEMORY_SIZE`] bytes.
+/// A shared mapping of a part of a file.
 ///
 /// The emulator changes the same bytes while we look at them, so they are only ever touched as
 /// atomics, of which none is a reference for longer than one access.
@@ -17,10 +17,20 @@ pub(crate) struct Mapping {
 }
 
 impl Mapping {
-    /// Maps `file`, whose length the caller has checked.
-    pub(crate) fn new(file: &File) -> io::Result<Self> {
-        let map = MmapOptions::new().len(MEMORY_SIZE as usize).map_raw(file)?;
+    /// Maps `length` bytes of `file` from `start` on, a multiple of a page; the caller has checked that it is
+    /// as long.
+    pub(crate) fn new(file: &File, start: u32, length: u32) -> io::Result<Self> {
+        let mut options = MmapOptions::new();
+        let map = options
+            .offset(u64::from(start))
+            .len(length as usize)
+            .map_raw(file)?;
         Ok(Self { map })
+    }
+
+    /// How many bytes are mapped.
+    pub(crate) fn len(&self) -> u32 {
+        self.map.len() as u32
     }
 
     /// The byte at `offset`, if `length` bytes from there are mapped.
@@ -56,6 +66,14 @@ impl Memory for Mapping {
         let Some(mut next) = self.place(offset, bytes.len()) else {
             return bytes.fill(0);
         };
+        let (words, rest) = bytes.as_chunks_mut::<4>();
+        if offset.is_multiple_of(4) && rest.is_empty() {
+            // A whole flash is read often, so a word at a time where that can be done.
+            for (at, word) in (offset..).step_by(4).zip(words) {
+                *word = self.read_word(at).to_le_bytes();
+            }
+            return;
+        }
         for byte in bytes {
             // SAFETY: `place` checked that as many bytes as `bytes` has are mapped from `offset` on.
             *byte = unsafe { atomic(next) }.load(Ordering::Relaxed);
@@ -67,6 +85,13 @@ impl Memory for Mapping {
         let Some(mut next) = self.place(offset, bytes.len()) else {
             return;
         };
+        let (words, rest) = bytes.as_chunks::<4>();
+        if offset.is_multiple_of(4) && rest.is_empty() {
+            for (at, word) in (offset..).step_by(4).zip(words) {
+                self.write_word(at, u32::from_le_bytes(*word));
+            }
+            return;
+        }
         for byte in bytes {
             // SAFETY: `place` checked that as many bytes as `bytes` has are mapped from `offset` on.
             unsafe { atomic(next) }.store(*byte, Ordering::Release);

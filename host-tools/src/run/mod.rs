@@ -170,7 +170,7 @@ fn check_emulator(emulator: &Path) -> Result<(), Error> {
 }
 
 fn open(flash: &Path) -> Result<FlashFile, Error> {
-    FlashFile::open(flash).map_err(|error| emulation(flash, &error))
+    FlashFile::open(Board::Mps2An385, flash).map_err(|error| emulation(flash, &error))
 }
 
 /// What the emulated board complains of.

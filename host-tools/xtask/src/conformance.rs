@@ -1,32 +1,54 @@
 //! `cargo xtask conformance`: whether the emulated boards keep what Bistable relies on.
 
 use std::process::Command;
+use std::thread;
 
-use bistable_firmware::ensure_command;
+use bistable_qemu::Board;
 
-use crate::demo::{development_ring, host_tools};
+use crate::demo::{asked_for, development_ring, set_up};
 use crate::run::{Outcome, built, repository, run};
 
-/// Every board, with its emulator and the package that it is in.
-pub(crate) const BOARDS: [(&str, &str, &str); 1] =
-    [("mps2-an385", "qemu-system-arm", "qemu-system-arm")];
-
-/// Sets everything up, and tries one board, or all.
+/// Sets everything up, and tries the board that is asked for, or all.
 pub(crate) fn conformance(arguments: &[String]) -> Outcome {
-    host_tools()?;
-    development_ring()?;
-    if !arguments.is_empty() {
-        return run(command().args(arguments));
+    let boards = match asked_for(arguments) {
+        Some(board) => vec![board],
+        None => Board::ALL.to_vec(),
+    };
+    set_up(&boards)?;
+    boards.into_iter().try_for_each(development_ring)?;
+    match arguments {
+        [] => on_each_board(),
+        _ => run(command().args(arguments)),
     }
-    BOARDS.iter().try_for_each(|(board, ..)| keeps(board))
 }
 
-/// Whether `board` does, with host tools and ring as they are.
-pub(crate) fn keeps(board: &str) -> Outcome {
-    for (_, program, package) in BOARDS.iter().filter(|(name, ..)| *name == board) {
-        ensure_command(program, package).map_err(|error| error.to_string())?;
+/// Tries all boards at the same time, for what they do most is wait for their watchdogs. Everything is set up.
+pub(crate) fn on_each_board() -> Outcome {
+    let outcomes = thread::scope(|scope| {
+        let tried = Board::ALL.map(|board| scope.spawn(move || keeps(board)));
+        tried.map(|board| board.join().map_err(|_| "a thread panicked".to_owned()))
+    });
+    outcomes.into_iter().try_for_each(|outcome| outcome?)
+}
+
+fn keeps(board: Board) -> Outcome {
+    let output = command()
+        .args(["--board", board.name()])
+        .current_dir(repository())
+        .output()
+        .map_err(|error| format!("conformance: {error}"))?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    println!(
+        "{board}:\n{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(format!(
+            "{board}: {}",
+            said.lines().last().unwrap_or_default()
+        )),
     }
-    run(command().args(["--board", board]))
 }
 
 fn command() -> Command {

@@ -1,14 +1,16 @@
-//! The commands of this repository: `cargo xtask demo`, `conformance`, `explore`, `compare` and `test`.
+//! The commands of this repository: `cargo xtask demo`, `conformance`, `explore`, `compare`, `bench` and `test`.
 //!
 //! They do all the set-up that they need. What is built with which toolchain is
 //! `bistable_firmware`'s business; what the demo tells is `bistable_qemu`'s.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod checks;
 mod conformance;
 mod demo;
 mod explore;
 mod run;
+mod stories;
 
 use std::process::ExitCode;
 
@@ -25,6 +27,8 @@ Usage: cargo xtask <command>
                      invariant checked; then the same with each deliberate defect, which must be caught
                      (--full is the long run; --help shows the rest)
   compare            embassy-boot on the same flash model; fails if the committed figures differ
+  bench [options]    sizes, instructions to boot, stack, flash operations and bytes of an update, measured
+                     in the emulator (--check compares with the committed figures; --help shows the rest)
   test               every check: formatting, clippy, host tests, documentation, firmware, emulator,
                      explorer";
 
@@ -37,6 +41,7 @@ fn main() -> ExitCode {
         Some("conformance") => conformance::conformance(&rest),
         Some("explore") => explore::explore(&rest),
         Some("compare") => explore::compare(&rest),
+        Some("bench") => bench::bench(&rest),
         Some("test") if rest.is_empty() => checks::all(),
         _ => Err(USAGE.to_owned()),
     };

@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use crate::bookkeeping::{self, field};
-use crate::{Memory, SECTOR_SIZE, SECTORS};
+use crate::{Geometry, Memory};
 
 /// Totals since the memory was formatted. An operation counts from its first store on, whether or
 /// not it was cut; one that was refused does not count. Numbers wrap at 2³².
@@ -23,12 +23,12 @@ pub struct Counters {
 
 impl Counters {
     /// Reads the totals.
-    pub fn read(memory: &(impl Memory + ?Sized)) -> Self {
+    pub fn read(notes: &(impl Memory + ?Sized)) -> Self {
         Self {
-            operations: memory.read_word(field::OPERATIONS),
-            erases: memory.read_word(field::ERASES),
-            program_calls: memory.read_word(field::PROGRAM_CALLS),
-            bytes_programmed: memory.read_word(field::BYTES_PROGRAMMED),
+            operations: notes.read_word(field::OPERATIONS),
+            erases: notes.read_word(field::ERASES),
+            program_calls: notes.read_word(field::PROGRAM_CALLS),
+            bytes_programmed: notes.read_word(field::BYTES_PROGRAMMED),
         }
     }
 }
@@ -43,16 +43,16 @@ pub struct SectorCounters {
 }
 
 impl SectorCounters {
-    /// Sums over `sectors`; those that the flash does not have add nothing.
-    pub fn read(memory: &(impl Memory + ?Sized), sectors: Range<u32>) -> Self {
+    /// Sums over `sectors` of a flash of this shape; those that it does not have add nothing.
+    pub fn read(notes: &(impl Memory + ?Sized), geometry: Geometry, sectors: Range<u32>) -> Self {
         let sum = |table: u32| {
-            (sectors.start..sectors.end.min(SECTORS))
-                .map(|sector| memory.read_word(of_sector(table, sector)))
+            (sectors.start..sectors.end.min(geometry.sectors()))
+                .map(|sector| notes.read_word(of_sector(table, sector)))
                 .fold(0, u32::wrapping_add)
         };
         Self {
             erases: sum(field::SECTOR_ERASES),
-            program_calls: sum(field::SECTOR_PROGRAM_CALLS),
+            program_calls: sum(field::sector_program_calls(geometry)),
         }
     }
 }
@@ -62,68 +62,79 @@ const fn of_sector(table: u32, sector: u32) -> u32 {
 }
 
 /// Counts an erase that is about to begin.
-pub(crate) fn count_erase(memory: &mut (impl Memory + ?Sized), sector: u32) {
-    bookkeeping::add(memory, field::OPERATIONS, 1);
-    bookkeeping::add(memory, field::ERASES, 1);
-    bookkeeping::add(memory, of_sector(field::SECTOR_ERASES, sector), 1);
+pub(crate) fn count_erase(notes: &mut (impl Memory + ?Sized), sector: u32) {
+    bookkeeping::add(notes, field::OPERATIONS, 1);
+    bookkeeping::add(notes, field::ERASES, 1);
+    bookkeeping::add(notes, of_sector(field::SECTOR_ERASES, sector), 1);
 }
 
 /// Counts a program call that is about to begin, of `length` > 0 bytes at `offset`.
-pub(crate) fn count_program(memory: &mut (impl Memory + ?Sized), offset: u32, length: u32) {
-    bookkeeping::add(memory, field::OPERATIONS, 1);
-    bookkeeping::add(memory, field::PROGRAM_CALLS, 1);
-    bookkeeping::add(memory, field::BYTES_PROGRAMMED, length);
-    let end = offset.saturating_add(length).div_ceil(SECTOR_SIZE);
-    for sector in offset / SECTOR_SIZE..end {
-        let counter = of_sector(field::SECTOR_PROGRAM_CALLS, sector);
-        bookkeeping::add(memory, counter, 1);
+pub(crate) fn count_program(
+    notes: &mut (impl Memory + ?Sized),
+    geometry: Geometry,
+    offset: u32,
+    length: u32,
+) {
+    bookkeeping::add(notes, field::OPERATIONS, 1);
+    bookkeeping::add(notes, field::PROGRAM_CALLS, 1);
+    bookkeeping::add(notes, field::BYTES_PROGRAMMED, length);
+    let last = offset.saturating_add(length.saturating_sub(1));
+    for sector in geometry.sector_of(offset)..=geometry.sector_of(last) {
+        let counter = of_sector(field::sector_program_calls(geometry), sector);
+        bookkeeping::add(notes, counter, 1);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::formatted;
+    use crate::model::{formatted, in_both_geometries};
 
     #[test]
     fn each_sector_erased_and_each_program_call_is_one_operation() {
-        let mut memory = formatted(&[]);
-        let mut flash = crate::EmulatedFlash::open(&mut memory[..]).unwrap();
-        flash.erase(2 * SECTOR_SIZE, 5 * SECTOR_SIZE).unwrap();
-        flash.program(3 * SECTOR_SIZE - 8, &[0x5A; 16]).unwrap();
-        assert_eq!(
-            Counters::read(&memory[..]),
-            Counters {
-                operations: 4,
-                erases: 3,
-                program_calls: 1,
-                bytes_programmed: 16
-            }
-        );
+        in_both_geometries(|geometry| {
+            let mut flash = formatted(geometry, &[]);
+            let sector = geometry.sector_size;
+            flash.erase(2 * sector, 5 * sector).unwrap();
+            flash.program(3 * sector - 8, &[0x5A; 16]).unwrap();
+            assert_eq!(
+                Counters::read(flash.notes()),
+                Counters {
+                    operations: 4,
+                    erases: 3,
+                    program_calls: 1,
+                    bytes_programmed: 16
+                }
+            );
+        });
     }
 
     #[test]
     fn a_call_across_a_sector_boundary_counts_for_both_sectors() {
-        let mut memory = formatted(&[]);
-        let mut flash = crate::EmulatedFlash::open(&mut memory[..]).unwrap();
-        flash.program(3 * SECTOR_SIZE - 8, &[0; 16]).unwrap();
-        flash.program(3 * SECTOR_SIZE - 16, &[0; 8]).unwrap();
-        flash.erase(511 * SECTOR_SIZE, 512 * SECTOR_SIZE).unwrap();
-        let of = |sectors| SectorCounters::read(&memory[..], sectors);
-        assert_eq!(of(2..3).program_calls, 2);
-        assert_eq!(of(3..4).program_calls, 1);
-        assert_eq!(of(0..2), SectorCounters::default());
-        assert_eq!(of(4..u32::MAX).erases, 1);
+        in_both_geometries(|geometry| {
+            let mut flash = formatted(geometry, &[]);
+            let sector = geometry.sector_size;
+            flash.program(3 * sector - 8, &[0; 16]).unwrap();
+            flash.program(3 * sector - 16, &[0; 8]).unwrap();
+            flash.erase(geometry.size - sector, geometry.size).unwrap();
+            let of = |sectors| SectorCounters::read(flash.notes(), geometry, sectors);
+            assert_eq!(of(2..3).program_calls, 2);
+            assert_eq!(of(3..4).program_calls, 1);
+            assert_eq!(of(0..2), SectorCounters::default());
+            assert_eq!(of(4..geometry.sectors() - 1), SectorCounters::default());
+            assert_eq!(of(4..u32::MAX).erases, 1);
+        });
     }
 
     #[test]
     fn what_is_refused_does_not_count() {
-        let mut memory = formatted(&[0]);
-        let mut flash = crate::EmulatedFlash::open(&mut memory[..]).unwrap();
-        flash.program(0, &[0; 4]).unwrap_err();
-        flash.program(2, &[0; 4]).unwrap_err();
-        flash.erase(1, SECTOR_SIZE).unwrap_err();
-        flash.program(8, &[]).unwrap();
-        assert_eq!(Counters::read(&memory[..]), Counters::default());
+        in_both_geometries(|geometry| {
+            let mut flash = formatted(geometry, &[0; 4]);
+            flash.program(0, &[0; 4]).unwrap_err();
+            flash.program(2, &[0; 4]).unwrap_err();
+            flash.erase(1, geometry.sector_size).unwrap_err();
+            flash.program(8, &[]).unwrap();
+            assert_eq!(Counters::read(flash.notes()), Counters::default());
+        });
     }
 }

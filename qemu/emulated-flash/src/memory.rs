@@ -1,6 +1,7 @@
-//! The memory underneath: 16 MiB that can be read and written at any byte.
+//! Plain memory, which can be read and written at any byte: for the notes, and where there is no chip for
+//! the content, too.
 
-/// [`MEMORY_SIZE`](crate::MEMORY_SIZE) bytes of plain memory, which a second party may be looking at.
+/// Plain memory that a second party may be looking at.
 ///
 /// Stores must reach the memory one after the other in the order of the calls: what the crate says
 /// about being killed at any store rests on it. All offsets are in bytes from the start of the
@@ -27,15 +28,9 @@ pub trait Memory {
     fn write_word(&mut self, offset: u32, word: u32) {
         self.write(offset, &word.to_le_bytes());
     }
-
-    /// Called when a [`Trigger`](crate::Trigger) has stopped an operation half-way.
-    ///
-    /// A board waits here for ever to be killed and keeps its watchdog quiet. A test returns, and from then on
-    /// every operation fails with [`Error::Cut`](crate::Error::Cut).
-    fn wait_for_power_cut(&mut self) {}
 }
 
-/// Bytes that nobody else looks at, for tests.
+/// Bytes that nobody else looks at.
 impl Memory for [u8] {
     fn read(&self, offset: u32, bytes: &mut [u8]) {
         let end = (offset as usize).saturating_add(bytes.len());
@@ -68,9 +63,5 @@ impl<M: Memory + ?Sized> Memory for &mut M {
 
     fn write_word(&mut self, offset: u32, word: u32) {
         (**self).write_word(offset, word);
-    }
-
-    fn wait_for_power_cut(&mut self) {
-        (**self).wait_for_power_cut();
     }
 }

@@ -18,7 +18,7 @@ pub enum Operation {
     Program,
 }
 
-/// Which operations a trigger counts. The numbers are in the bookkeeping and cannot change.
+/// Which operations a trigger counts. The numbers are in the notes and cannot change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Operations {
@@ -76,33 +76,33 @@ impl Trigger {
     }
 
     /// Arms this trigger in place of whichever was armed.
-    pub fn arm(self, memory: &mut (impl Memory + ?Sized)) {
-        Self::disarm(memory);
-        memory.write_word(field::TRIGGER_OPERATIONS, self.operations as u32);
-        memory.write_word(field::TRIGGER_FIRST_SECTOR, self.first_sector);
-        memory.write_word(field::TRIGGER_LAST_SECTOR, self.last_sector);
-        memory.write_word(field::TRIGGER_NTH, self.nth);
+    pub fn arm(self, notes: &mut (impl Memory + ?Sized)) {
+        Self::disarm(notes);
+        notes.write_word(field::TRIGGER_OPERATIONS, self.operations as u32);
+        notes.write_word(field::TRIGGER_FIRST_SECTOR, self.first_sector);
+        notes.write_word(field::TRIGGER_LAST_SECTOR, self.last_sector);
+        notes.write_word(field::TRIGGER_NTH, self.nth);
         // The board believes the words above only if it sees this number before and after them.
-        let armed = memory.read_word(field::TRIGGER_NUMBER).wrapping_add(1);
-        memory.write_word(field::TRIGGER_NUMBER, armed);
+        let armed = notes.read_word(field::TRIGGER_NUMBER).wrapping_add(1);
+        notes.write_word(field::TRIGGER_NUMBER, armed);
     }
 
     /// Disarms whichever trigger is armed. An operation that it has stopped already stays stopped.
-    pub fn disarm(memory: &mut (impl Memory + ?Sized)) {
-        let number = memory.read_word(field::TRIGGER_NUMBER);
+    pub fn disarm(notes: &mut (impl Memory + ?Sized)) {
+        let number = notes.read_word(field::TRIGGER_NUMBER);
         if is_armed(number) {
-            memory.write_word(field::TRIGGER_NUMBER, number.wrapping_add(1));
+            notes.write_word(field::TRIGGER_NUMBER, number.wrapping_add(1));
         }
     }
 }
 
 impl TriggerState {
     /// Looks what became of the trigger that was armed last.
-    pub fn read(memory: &(impl Memory + ?Sized)) -> Self {
-        let number = memory.read_word(field::TRIGGER_NUMBER);
+    pub fn read(notes: &(impl Memory + ?Sized)) -> Self {
+        let number = notes.read_word(field::TRIGGER_NUMBER);
         if !is_armed(number) {
             TriggerState::Disarmed
-        } else if memory.read_word(field::CUT_REACHED) == number {
+        } else if notes.read_word(field::CUT_REACHED) == number {
             TriggerState::Reached
         } else {
             TriggerState::Armed
@@ -122,19 +122,19 @@ pub(crate) struct Due {
 impl Due {
     /// Counts `operation` on `sectors` for the trigger that is armed, and says whether it is due.
     pub(crate) fn count(
-        memory: &mut (impl Memory + ?Sized),
+        notes: &mut (impl Memory + ?Sized),
         operation: Operation,
         sectors: RangeInclusive<u32>,
     ) -> Option<Self> {
-        let number = memory.read_word(field::TRIGGER_NUMBER);
-        if !is_armed(number) || memory.read_word(field::CUT_REACHED) == number {
+        let number = notes.read_word(field::TRIGGER_NUMBER);
+        if !is_armed(number) || notes.read_word(field::CUT_REACHED) == number {
             return None;
         }
-        let operations = memory.read_word(field::TRIGGER_OPERATIONS);
-        let first = memory.read_word(field::TRIGGER_FIRST_SECTOR);
-        let last = memory.read_word(field::TRIGGER_LAST_SECTOR);
-        let nth = memory.read_word(field::TRIGGER_NTH);
-        if memory.read_word(field::TRIGGER_NUMBER) != number {
+        let operations = notes.read_word(field::TRIGGER_OPERATIONS);
+        let first = notes.read_word(field::TRIGGER_FIRST_SECTOR);
+        let last = notes.read_word(field::TRIGGER_LAST_SECTOR);
+        let nth = notes.read_word(field::TRIGGER_NTH);
+        if notes.read_word(field::TRIGGER_NUMBER) != number {
             return None; // The host is arming another one at this moment.
         }
         let kind = match operation {
@@ -144,36 +144,45 @@ impl Due {
         if operations & kind == 0 || last < *sectors.start() || *sectors.end() < first {
             return None;
         }
-        if memory.read_word(field::COUNTED_FOR) != number {
-            memory.write_word(field::COUNTED, 0);
-            memory.write_word(field::COUNTED_FOR, number);
+        if notes.read_word(field::COUNTED_FOR) != number {
+            notes.write_word(field::COUNTED, 0);
+            notes.write_word(field::COUNTED_FOR, number);
         }
-        let counted = memory.read_word(field::COUNTED).saturating_add(1);
-        memory.write_word(field::COUNTED, counted);
+        let counted = notes.read_word(field::COUNTED).saturating_add(1);
+        notes.write_word(field::COUNTED, counted);
         // Not "equal": a kill right after the line above must not let the trigger slip away.
         (counted >= nth).then_some(Self { number })
     }
 
     /// Says that the operation was stopped half-way.
-    pub(crate) fn reached(&self, memory: &mut (impl Memory + ?Sized)) {
-        memory.write_word(field::CUT_REACHED, self.number);
+    pub(crate) fn reached(&self, notes: &mut (impl Memory + ?Sized)) {
+        notes.write_word(field::CUT_REACHED, self.number);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::formatted;
-    use crate::{EmulatedFlash, Error, SECTOR_SIZE};
+    use crate::model::{Bytes, Owned, formatted, in_both_geometries};
+    use crate::{EmulatedFlash, Error, Plain};
 
-    type Step = fn(&mut EmulatedFlash<&mut [u8]>) -> Result<(), Error>;
+    type Flash = EmulatedFlash<Owned>;
+    /// The same memory, opened anew.
+    type Started<'m> = EmulatedFlash<Plain<&'m mut Bytes, &'m mut Bytes>>;
+    type Step = fn(&mut Started<'_>) -> Result<(), Error>;
 
-    /// How many of `operations`, done one after the other, succeed before one is cut.
-    fn survivors(memory: &mut [u8], operations: &[Step]) -> usize {
-        let mut flash = EmulatedFlash::open(memory).unwrap();
+    /// How many of `operations`, done one after the other after a start, succeed before one is cut.
+    fn survivors(flash: &mut Flash, operations: &[Step]) -> usize {
+        let chip = flash.chip_mut();
+        let mut started = EmulatedFlash::open(Plain {
+            content: &mut chip.content,
+            notes: &mut chip.notes,
+            geometry: chip.geometry,
+        })
+        .unwrap();
         operations
             .iter()
-            .take_while(|operation| match operation(&mut flash) {
+            .take_while(|operation| match operation(&mut started) {
                 Ok(()) => true,
                 Err(Error::Cut) => false,
                 Err(other) => panic!("{other:?}"),
@@ -181,86 +190,103 @@ mod tests {
             .count()
     }
 
-    fn erase_first(flash: &mut EmulatedFlash<&mut [u8]>) -> Result<(), Error> {
-        flash.erase(0, SECTOR_SIZE)
+    fn erase_first(flash: &mut Started<'_>) -> Result<(), Error> {
+        flash.erase(0, flash.chip().geometry.sector_size)
     }
 
-    fn program_first(flash: &mut EmulatedFlash<&mut [u8]>) -> Result<(), Error> {
+    fn program_first(flash: &mut Started<'_>) -> Result<(), Error> {
         flash.program(0, &[1; 8])
     }
 
-    fn program_ninth(flash: &mut EmulatedFlash<&mut [u8]>) -> Result<(), Error> {
-        flash.program(9 * SECTOR_SIZE, &[1; 8])
+    fn program_ninth(flash: &mut Started<'_>) -> Result<(), Error> {
+        flash.program(9 * flash.chip().geometry.sector_size, &[1; 8])
     }
 
-    fn program_eighth_and_ninth(flash: &mut EmulatedFlash<&mut [u8]>) -> Result<(), Error> {
-        flash.program(9 * SECTOR_SIZE - 8, &[1; 16])
+    fn program_eighth_and_ninth(flash: &mut Started<'_>) -> Result<(), Error> {
+        flash.program(9 * flash.chip().geometry.sector_size - 8, &[1; 16])
     }
 
     #[test]
     fn the_nth_operation_from_now_on_is_cut() {
-        for nth in 1..=4 {
-            let mut memory = formatted(&[]);
-            Trigger::nth(nth).arm(&mut memory[..]);
-            assert_eq!(TriggerState::read(&memory[..]), TriggerState::Armed);
-            let operations = [erase_first, program_first, erase_first, program_first];
-            assert_eq!(survivors(&mut memory, &operations), nth as usize - 1);
-            assert_eq!(TriggerState::read(&memory[..]), TriggerState::Reached);
-        }
+        in_both_geometries(|geometry| {
+            let mut flash = formatted(geometry, &[]);
+            for nth in 1..=4 {
+                flash.erase(0, geometry.sector_size).unwrap();
+                Trigger::nth(nth).arm(flash.notes_mut());
+                assert_eq!(TriggerState::read(flash.notes()), TriggerState::Armed);
+                let operations = [erase_first, program_first, erase_first, program_first];
+                assert_eq!(survivors(&mut flash, &operations), nth as usize - 1);
+                assert_eq!(TriggerState::read(flash.notes()), TriggerState::Reached);
+            }
+        });
     }
 
     #[test]
     fn a_trigger_counts_only_what_it_is_aimed_at() {
-        let operations = [erase_first, program_first, erase_first, program_ninth];
-        let cut_at = |trigger: Trigger| {
-            let mut memory = formatted(&[]);
-            trigger.arm(&mut memory[..]);
-            survivors(&mut memory, &operations)
-        };
-        assert_eq!(cut_at(Trigger::nth_in(1, Operations::Erases, 0..=511)), 0);
-        assert_eq!(cut_at(Trigger::nth_in(2, Operations::Erases, 0..=511)), 2);
-        assert_eq!(cut_at(Trigger::nth_in(1, Operations::Programs, 0..=0)), 1);
-        assert_eq!(cut_at(Trigger::nth_in(2, Operations::Programs, 0..=9)), 3);
-        assert_eq!(cut_at(Trigger::nth_in(1, Operations::All, 9..=9)), 3);
-        assert_eq!(cut_at(Trigger::nth_in(1, Operations::All, 1..=8)), 4);
-        assert_eq!(cut_at(Trigger::nth_in(1, Operations::Erases, 9..=9)), 4);
+        in_both_geometries(|geometry| {
+            let operations = [erase_first, program_first, erase_first, program_ninth];
+            let mut flash = formatted(geometry, &[]);
+            let mut cut_at = |trigger: Trigger| {
+                Trigger::disarm(flash.notes_mut());
+                flash.erase(0, 10 * geometry.sector_size).unwrap();
+                trigger.arm(flash.notes_mut());
+                survivors(&mut flash, &operations)
+            };
+            let last = geometry.sectors() - 1;
+            assert_eq!(cut_at(Trigger::nth_in(1, Operations::Erases, 0..=last)), 0);
+            assert_eq!(cut_at(Trigger::nth_in(2, Operations::Erases, 0..=last)), 2);
+            assert_eq!(cut_at(Trigger::nth_in(1, Operations::Programs, 0..=0)), 1);
+            assert_eq!(cut_at(Trigger::nth_in(2, Operations::Programs, 0..=9)), 3);
+            assert_eq!(cut_at(Trigger::nth_in(1, Operations::All, 9..=9)), 3);
+            assert_eq!(cut_at(Trigger::nth_in(1, Operations::All, 1..=8)), 4);
+            assert_eq!(cut_at(Trigger::nth_in(1, Operations::Erases, 9..=9)), 4);
+        });
     }
 
     #[test]
     fn a_program_call_matches_by_any_sector_that_it_touches() {
-        for sectors in [8..=8, 9..=9] {
-            let mut memory = formatted(&[]);
-            Trigger::nth_in(1, Operations::Programs, sectors).arm(&mut memory[..]);
-            assert_eq!(survivors(&mut memory, &[program_eighth_and_ninth]), 0);
-        }
+        in_both_geometries(|geometry| {
+            let mut flash = formatted(geometry, &[]);
+            for sectors in [8..=8, 9..=9] {
+                flash.erase(0, 10 * geometry.sector_size).unwrap();
+                Trigger::nth_in(1, Operations::Programs, sectors).arm(flash.notes_mut());
+                assert_eq!(survivors(&mut flash, &[program_eighth_and_ninth]), 0);
+            }
+        });
     }
 
     #[test]
     fn a_spent_trigger_does_not_stop_the_next_start() {
-        let mut memory = formatted(&[]);
-        Trigger::nth(1).arm(&mut memory[..]);
-        assert_eq!(survivors(&mut memory, &[erase_first as Step; 2]), 0);
-        assert_eq!(survivors(&mut memory, &[erase_first as Step; 2]), 2);
-        assert_eq!(TriggerState::read(&memory[..]), TriggerState::Reached);
+        in_both_geometries(|geometry| {
+            let mut flash = formatted(geometry, &[]);
+            Trigger::nth(1).arm(flash.notes_mut());
+            assert_eq!(survivors(&mut flash, &[erase_first as Step; 2]), 0);
+            assert_eq!(survivors(&mut flash, &[erase_first as Step; 2]), 2);
+            assert_eq!(TriggerState::read(flash.notes()), TriggerState::Reached);
+        });
     }
 
     #[test]
     fn arming_again_counts_from_the_start() {
-        let mut memory = formatted(&[]);
-        Trigger::nth(3).arm(&mut memory[..]);
-        assert_eq!(survivors(&mut memory, &[erase_first as Step; 2]), 2);
-        Trigger::nth(3).arm(&mut memory[..]);
-        assert_eq!(survivors(&mut memory, &[erase_first as Step; 4]), 2);
+        in_both_geometries(|geometry| {
+            let mut flash = formatted(geometry, &[]);
+            Trigger::nth(3).arm(flash.notes_mut());
+            assert_eq!(survivors(&mut flash, &[erase_first as Step; 2]), 2);
+            Trigger::nth(3).arm(flash.notes_mut());
+            assert_eq!(survivors(&mut flash, &[erase_first as Step; 4]), 2);
+        });
     }
 
     #[test]
     fn a_disarmed_trigger_stops_nothing() {
-        let mut memory = formatted(&[]);
-        Trigger::disarm(&mut memory[..]);
-        assert_eq!(TriggerState::read(&memory[..]), TriggerState::Disarmed);
-        Trigger::nth(1).arm(&mut memory[..]);
-        Trigger::disarm(&mut memory[..]);
-        assert_eq!(TriggerState::read(&memory[..]), TriggerState::Disarmed);
-        assert_eq!(survivors(&mut memory, &[erase_first as Step; 3]), 3);
+        in_both_geometries(|geometry| {
+            let mut flash = formatted(geometry, &[]);
+            Trigger::disarm(flash.notes_mut());
+            assert_eq!(TriggerState::read(flash.notes()), TriggerState::Disarmed);
+            Trigger::nth(1).arm(flash.notes_mut());
+            Trigger::disarm(flash.notes_mut());
+            assert_eq!(TriggerState::read(flash.notes()), TriggerState::Disarmed);
+            assert_eq!(survivors(&mut flash, &[erase_first as Step; 3]), 3);
+        });
     }
 }

@@ -1,10 +1,13 @@
 //! The board's flash: PSRAM that is a file of the host, behind a driver with flash semantics.
 //!
-//! The host creates the file with its bookkeeping; without it the driver refuses to open. See
+//! The host creates the file with its notes; without them the driver refuses to open. See
 //! [`emulated_flash`] for what flash does and refuses.
 
-pub use emulated_flash::{EmulatedFlash, Error, FLASH_SIZE, NotFormatted, SECTOR_SIZE, WRITE_UNIT};
-use emulated_flash::{MEMORY_SIZE, Memory};
+use core::convert::Infallible;
+
+use emulated_flash::mps2_an385::{GEOMETRY, MEMORY_SIZE, NOTES};
+use emulated_flash::{Chip, Geometry, Memory, clear_bits, fill_erased};
+pub use emulated_flash::{EmulatedFlash, Error, NotFormatted, WRITE_UNIT};
 
 use crate::watchdog;
 
@@ -19,39 +22,93 @@ pub type Flash = EmulatedFlash<Psram>;
 ///
 /// # Errors
 ///
-/// [`NotFormatted`] if the PSRAM does not hold the bookkeeping that the host creates.
+/// [`NotFormatted`] if the PSRAM does not hold the notes that the host creates.
 ///
 /// # Safety
 ///
 /// As long as any [`Flash`] lives, no sector is erased or programmed in which code or constants of the
 /// running program lie, and none is used by an exception handler.
 pub unsafe fn open() -> Result<Flash, NotFormatted> {
-    EmulatedFlash::open(Psram { _private: () })
+    EmulatedFlash::open(Psram {
+        content: Part { _private: () },
+        notes: Part { _private: () },
+    })
 }
 
-/// The 16 MiB of PSRAM.
+/// The PSRAM: the flash at its start, the notes from its middle on.
 #[derive(Debug)]
 pub struct Psram {
+    content: Part<0>,
+    notes: Notes,
+}
+
+/// The notes about the flash.
+pub(crate) type Notes = Part<NOTES>;
+
+/// The PSRAM from `START` on.
+#[derive(Debug)]
+pub struct Part<const START: u32> {
     _private: (),
 }
 
-impl Psram {
-    /// For what lies behind the flash, where no program is linked to.
-    pub(crate) const fn behind_the_flash() -> Self {
+impl Notes {
+    /// The notes, where no program is linked to.
+    pub(crate) const fn new() -> Self {
         Self { _private: () }
     }
 }
 
-/// The byte at `offset`, if `length` bytes from there lie in the PSRAM.
+impl Chip for Psram {
+    type Failure = Infallible;
+    type Notes = Notes;
+
+    const ERASE_SIZE: u32 = GEOMETRY.sector_size;
+
+    #[inline(always)] // a constant
+    fn geometry(&self) -> Geometry {
+        GEOMETRY
+    }
+
+    fn notes(&self) -> &Notes {
+        &self.notes
+    }
+
+    fn notes_mut(&mut self) -> &mut Notes {
+        &mut self.notes
+    }
+
+    fn read(&self, offset: u32, bytes: &mut [u8]) {
+        self.content.read(offset, bytes);
+    }
+
+    fn program(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Infallible> {
+        clear_bits(&mut self.content, offset, bytes);
+        Ok(())
+    }
+
+    fn erase(&mut self, offset: u32, length: u32) -> Result<(), Infallible> {
+        fill_erased(&mut self.content, offset, length);
+        Ok(())
+    }
+
+    /// Waits for the host to kill the emulator. The watchdog must not bring the program back meanwhile.
+    fn wait_for_power_cut(&mut self) {
+        loop {
+            watchdog::feed();
+        }
+    }
+}
+
+/// The byte at `offset` in the PSRAM, if `length` bytes from there lie in it.
 fn place(offset: u32, length: usize) -> Option<*mut u8> {
     let end = (offset as usize).checked_add(length)?;
     let start = core::ptr::with_exposed_provenance_mut::<u8>(ADDRESS as usize);
     (end <= MEMORY_SIZE as usize).then(|| start.wrapping_add(offset as usize))
 }
 
-impl Memory for Psram {
+impl<const START: u32> Memory for Part<START> {
     fn read(&self, offset: u32, bytes: &mut [u8]) {
-        let Some(from) = place(offset, bytes.len()) else {
+        let Some(from) = place(START.wrapping_add(offset), bytes.len()) else {
             return bytes.fill(0);
         };
         let (words, rest) = bytes.as_chunks_mut::<4>();
@@ -75,13 +132,13 @@ impl Memory for Psram {
     }
 
     fn write(&mut self, offset: u32, bytes: &[u8]) {
-        let Some(mut next) = place(offset, bytes.len()) else {
+        let Some(mut next) = place(START.wrapping_add(offset), bytes.len()) else {
             return;
         };
         for byte in bytes {
             // SAFETY: `next` lies in the PSRAM, which `place` checked for all of `bytes`. No Rust object
             // that is used lies there: whoever opened the flash promised it for what they erase and
-            // program, and the bookkeeping is behind the flash, where no program is linked to.
+            // program, and the notes are behind the flash, where no program is linked to.
             // Volatile, so that stores reach the file of the host in this order.
             unsafe { next.write_volatile(*byte) }
             next = next.wrapping_add(1);
@@ -89,7 +146,7 @@ impl Memory for Psram {
     }
 
     fn read_word(&self, offset: u32) -> u32 {
-        match aligned_word(offset) {
+        match aligned_word(START.wrapping_add(offset)) {
             // SAFETY: `word` is aligned and in the PSRAM; one access, as the host may be writing it.
             Some(word) => unsafe { word.read_volatile() },
             None => 0,
@@ -97,17 +154,10 @@ impl Memory for Psram {
     }
 
     fn write_word(&mut self, offset: u32, value: u32) {
-        if let Some(word) = aligned_word(offset) {
+        if let Some(word) = aligned_word(START.wrapping_add(offset)) {
             // SAFETY: `word` is aligned and in the PSRAM; no Rust object that is used lies there, as in
             // `write`. One access, as the host may be reading it.
             unsafe { word.write_volatile(value) }
-        }
-    }
-
-    /// Waits for the host to kill the emulator. The watchdog must not bring the program back meanwhile.
-    fn wait_for_power_cut(&mut self) {
-        loop {
-            watchdog::feed();
         }
     }
 }

@@ -1,14 +1,15 @@
 //! The board's fuses, as emulated beside its flash: the floor is the number of those that are blown.
 
 use bistable_core::fuses::{Fuses, NotRaised};
+use emulated_flash::mps2_an385::GEOMETRY;
 use emulated_flash::{blow_fuses, blown_fuses};
 
-use crate::flash::Psram;
+use crate::flash::Notes;
 
 /// The fuses that hold the floor.
 #[derive(Debug)]
 pub struct FloorFuses {
-    memory: Psram,
+    notes: Notes,
 }
 
 impl FloorFuses {
@@ -16,7 +17,7 @@ impl FloorFuses {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            memory: Psram::behind_the_flash(),
+            notes: Notes::new(),
         }
     }
 }
@@ -29,11 +30,11 @@ impl Default for FloorFuses {
 
 impl Fuses for FloorFuses {
     fn floor(&mut self) -> u32 {
-        blown_fuses(&self.memory)
+        blown_fuses(&self.notes, GEOMETRY)
     }
 
     fn raise(&mut self, floor: u32) -> Result<(), NotRaised> {
-        match blow_fuses(&mut self.memory, floor) {
+        match blow_fuses(&mut self.notes, GEOMETRY, floor) {
             true => Ok(()),
             false => Err(NotRaised),
         }

@@ -8,6 +8,7 @@ mod corruption;
 mod crashing;
 mod cuts;
 mod device;
+mod events;
 mod failing;
 mod first_update;
 mod journal;
@@ -22,6 +23,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+pub use events::{events, first_difference};
 pub use journal::JournalView;
 pub use world::{Places, World};
 

@@ -314,6 +314,13 @@ fn after_a_breach_everything_begins_again() {
     mock.run(true).unwrap().unwrap();
 }
 
+#[test]
+fn the_first_breach_is_the_one_that_is_told_even_if_it_cannot_be_recorded() {
+    let mut mock = Mock::new(Fault::Nothing, true);
+    mock.journal.dead = true;
+    assert_eq!(mock.run(true), Some(Err(Check::Erase)));
+}
+
 /// A platform with a clock of its own.
 struct Hardware {
     mock: Mock,

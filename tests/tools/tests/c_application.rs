@@ -244,7 +244,8 @@ impl Bench {
         let arguments = ["factory", "build", "--image", &image, "--serial", "BST-1"];
         let mut command = self.bistable(&arguments);
         succeeds(command.args(["--out", "factory.bin"]));
-        FlashFile::create(&self.path("flash"), &self.read("factory.bin")).unwrap()
+        let factory = self.read("factory.bin");
+        FlashFile::create(Board::Mps2An385, &self.path("flash"), &factory).unwrap()
     }
 
     fn doctor(&self) -> Value {
