@@ -52,6 +52,7 @@ fn build(board: Board, repository: &Path) -> Result<PathBuf> {
 fn run(config: &Config) -> Result<()> {
     let begun = Instant::now();
     let mut machine = Machine::start(config)?;
+    let mut last = String::from("power-on");
     for _ in 0..STEPS {
         let mut said = Vec::new();
         let line = machine.wait_for(
@@ -63,7 +64,9 @@ fn run(config: &Config) -> Result<()> {
                         .any(|start| line.text.starts_with(start))
             },
             PATIENCE,
-        )?;
+        );
+        let line = line.with_context(|| format!("after \"{last}\""))?;
+        last.clone_from(&line.text);
         for text in said {
             println!("{:6.2} s  {text}", begun.elapsed().as_secs_f32());
         }

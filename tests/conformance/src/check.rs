@@ -80,7 +80,7 @@ pub enum Check {
 }
 
 impl Check {
-    /// Those of a flash.
+    /// Those of a flash alone.
     pub const FLASH: [Self; 21] = [
         Self::Geometry,
         Self::Scratch,
@@ -105,8 +105,30 @@ impl Check {
         Self::Outside,
     ];
 
-    /// Those of a board, of which its flash is not.
-    pub const BOARD: [Self; 13] = [
+    /// All of them: of a flash, of a board, of a platform.
+    pub const ALL: [Self; 36] = [
+        Self::Geometry,
+        Self::Scratch,
+        Self::Read,
+        Self::ReadPieces,
+        Self::ReadBounds,
+        Self::ReadAlignment,
+        Self::Erase,
+        Self::Erased,
+        Self::EraseKeepsOthers,
+        Self::EraseBounds,
+        Self::EraseAlignment,
+        Self::Program,
+        Self::Programmed,
+        Self::ProgramKeepsOthers,
+        Self::ProgramBounds,
+        Self::ProgramAlignment,
+        Self::Empty,
+        Self::RefusedIsNothing,
+        Self::SecondProgram,
+        Self::Stays,
+        Self::Outside,
+        Self::Handles,
         Self::SlotFlash,
         Self::Handover,
         Self::HandoverSoftware,
@@ -119,6 +141,7 @@ impl Check {
         Self::WatchdogBitesAtHang,
         Self::WatchdogWaits,
         Self::NoOtherReset,
+        Self::Clock,
         Self::Fuses,
     ];
 

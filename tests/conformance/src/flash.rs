@@ -44,7 +44,7 @@ pub struct FlashFacts {
 /// Learns whether `flash` keeps what Bistable relies on.
 ///
 /// All of it happens in `scratch`, in bytes from the start of the flash: at least two erase sectors in which
-/// nothing lies that is needed. Afterwards they are erased; each was erased some ten times. The rest of the flash is only read.
+/// nothing lies that is needed. Afterwards they are erased; the first one was erased eight times. The rest of the flash is only read.
 /// At its end a scratch range learns most: then it is tried whether an erase that crosses the end does harm.
 ///
 /// `watchdog` is fed before each operation. It takes some 5 KiB of stack.

@@ -7,18 +7,16 @@
 //! how, and what no such function can know.
 //!
 //! ```
-//! # use bistable_core::watchdog::Watchdog;
-//! # use emulated_flash::{EmulatedFlash, MEMORY_SIZE};
-//! # struct NoWatchdog;
-//! # impl Watchdog for NoWatchdog { fn feed(&mut self) {} }
-//! # let mut memory = vec![0; MEMORY_SIZE as usize];
-//! # let mut my_flash = EmulatedFlash::format(&mut memory[..], &[]).unwrap();
-//! # let mut my_watchdog = NoWatchdog;
-//! // Four sectors in which nothing lies.
-//! let scratch = 0x1F_C000..0x20_0000;
-//! match bistable_conformance::flash(&mut my_flash, scratch, &mut my_watchdog) {
-//!     Ok(facts) => println!("{facts}"),
-//!     Err(breach) => panic!("{breach}"),
+//! use bistable_conformance::flash;
+//! use bistable_core::watchdog::Watchdog;
+//! use embedded_storage::nor_flash::NorFlash;
+//!
+//! fn try_my(driver: &mut impl NorFlash, watchdog: &mut impl Watchdog) {
+//!     // Sectors in which nothing lies.
+//!     match flash(driver, 0x1F_C000..0x20_0000, watchdog) {
+//!         Ok(facts) => println!("{facts}"),
+//!         Err(breach) => println!("{breach}"),
+//!     }
 //! }
 //! ```
 #![no_std]
@@ -48,3 +46,8 @@ pub use breach::{Breach, Seen};
 pub use check::Check;
 pub use flash::{FlashFacts, SecondProgram, flash, flash_timed, flash_without, handles, readable};
 pub use platform::{PlatformFacts, platform};
+
+/// The examples of the document compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/conformance.md")]
+mod document {}

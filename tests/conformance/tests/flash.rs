@@ -6,7 +6,7 @@ use bistable_conformance::{
     Breach, Check, FlashFacts, SecondProgram, Seen, flash, flash_timed, handles, readable,
 };
 use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
-use emulated_flash::{EmulatedFlash, FLASH_SIZE, MEMORY_SIZE, SECTOR_SIZE};
+use emulated_flash::{Chip, EmulatedFlash, Geometry, Plain, mps2_an385, notes_size, riscv32_virt};
 use model::{Fed, Model, Second};
 
 /// Runs the suite in sectors 3 and 4, and at the end.
@@ -52,23 +52,72 @@ fn what_becomes_of_a_second_program_is_a_fact() {
     assert_eq!(second(Second::OnlyZeros), (SecondProgram::Either, refused));
 }
 
-#[test]
-fn the_emulated_flash_passes_in_the_middle_and_at_its_end() {
-    let mut memory = vec![0; MEMORY_SIZE as usize];
-    let mut emulated = EmulatedFlash::format(&mut memory[..], &[0x11; 0x8000]).unwrap();
-    let mut milliseconds = 0;
-    let mut clock = || {
-        milliseconds += 2;
-        milliseconds
-    };
-    for scratch in [0x1000..0x3000, FLASH_SIZE - 4 * SECTOR_SIZE..FLASH_SIZE] {
-        let facts = flash_timed(&mut emulated, scratch, &mut Fed::default(), &mut clock).unwrap();
-        assert_eq!(
-            facts.to_string(),
-            "2097152 bytes of flash in sectors of 4096, programmed in units of 4, read in units of 1; a second \
-             program is refused, and after ones it is refused; longest erase 2 ms, longest program call 2 ms"
-        );
+/// A chip in memory, whose sectors' size is known when this is compiled, as on a board.
+struct InMemory<'m, const ERASE: u32>(Plain<&'m mut [u8], &'m mut [u8]>);
+
+impl<'m, const ERASE: u32> Chip for InMemory<'m, ERASE> {
+    type Failure = core::convert::Infallible;
+    type Notes = &'m mut [u8];
+    const ERASE_SIZE: u32 = ERASE;
+
+    fn geometry(&self) -> Geometry {
+        self.0.geometry
     }
+
+    fn notes(&self) -> &Self::Notes {
+        self.0.notes()
+    }
+
+    fn notes_mut(&mut self) -> &mut Self::Notes {
+        self.0.notes_mut()
+    }
+
+    fn read(&self, offset: u32, bytes: &mut [u8]) {
+        self.0.read(offset, bytes);
+    }
+
+    fn program(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Self::Failure> {
+        self.0.program(offset, bytes)
+    }
+
+    fn erase(&mut self, offset: u32, length: u32) -> Result<(), Self::Failure> {
+        self.0.erase(offset, length)
+    }
+}
+
+#[test]
+fn the_emulated_flash_of_each_board_passes_in_the_middle_and_at_its_end() {
+    fn passes<const ERASE: u32>(geometry: Geometry) -> String {
+        let mut content = vec![0; geometry.size as usize];
+        let mut notes = vec![0; notes_size(geometry) as usize];
+        let chip = Plain {
+            content: &mut content[..],
+            notes: &mut notes[..],
+            geometry,
+        };
+        let formatted = EmulatedFlash::format(chip, &[0x11; 0x8000]).unwrap();
+        let mut emulated = EmulatedFlash::open(InMemory::<ERASE>(formatted.into_chip())).unwrap();
+        let mut milliseconds = 0;
+        let mut clock = || {
+            milliseconds += 2;
+            milliseconds
+        };
+        let end = geometry.size;
+        let both = [ERASE..3 * ERASE, end - 2 * ERASE..end].map(|scratch| {
+            let fed = &mut Fed::default();
+            flash_timed(&mut emulated, scratch, fed, &mut clock)
+                .unwrap()
+                .to_string()
+        });
+        assert_eq!(both[0], both[1]);
+        both[0].clone()
+    }
+    assert_eq!(
+        passes::<4096>(mps2_an385::GEOMETRY),
+        "2097152 bytes of flash in sectors of 4096, programmed in units of 4, read in units of 1; a second \
+         program is refused, and after ones it is refused; longest erase 2 ms, longest program call 2 ms"
+    );
+    passes::<0x4_0000>(riscv32_virt::GEOMETRY);
 }
 
 #[test]

@@ -37,6 +37,8 @@ pub(crate) struct Model<const READ: usize, const WRITE: usize, const ERASE: usiz
     pub(crate) cells: Rc<RefCell<Vec<u8>>>,
     programmed: Rc<RefCell<Vec<bool>>>,
     second: Second,
+    /// Nothing can be erased or programmed.
+    pub(crate) dead: bool,
 }
 
 impl<const READ: usize, const WRITE: usize, const ERASE: usize> Model<READ, WRITE, ERASE> {
@@ -47,6 +49,7 @@ impl<const READ: usize, const WRITE: usize, const ERASE: usize> Model<READ, WRIT
             cells: Rc::new(RefCell::new(cells.collect())),
             programmed: Rc::new(RefCell::new(vec![true; sectors * ERASE / WRITE])),
             second,
+            dead: false,
         }
     }
 }
@@ -81,6 +84,9 @@ impl<const READ: usize, const WRITE: usize, const ERASE: usize> NorFlash
 
     fn erase(&mut self, from: u32, to: u32) -> Result<(), Kind> {
         check_erase(self, from, to)?;
+        if self.dead {
+            return Err(Kind::Other);
+        }
         let (from, to) = (from as usize, to as usize);
         self.cells.borrow_mut()[from..to].fill(0xFF);
         self.programmed.borrow_mut()[from / WRITE..to / WRITE].fill(false);
@@ -89,6 +95,9 @@ impl<const READ: usize, const WRITE: usize, const ERASE: usize> NorFlash
 
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Kind> {
         check_write(self, offset, bytes.len())?;
+        if self.dead {
+            return Err(Kind::Other);
+        }
         let offset = offset as usize;
         let units = offset / WRITE..(offset + bytes.len()) / WRITE;
         let again = self.programmed.borrow()[units.clone()].contains(&true);
