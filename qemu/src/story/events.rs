@@ -64,11 +64,13 @@ fn neutral(text: &str, names: &HashMap<String, String>) -> String {
         let unit = words
             .get(place + 1)
             .map(|unit| unit.trim_end_matches([';', ',', '.', ':']));
-        let is_measured = matches!(unit, Some("s" | "bytes")) && core.parse::<f64>().is_ok();
+        let before = place.checked_sub(1).and_then(|place| words.get(place));
+        let is_measure = matches!(unit, Some("s" | "bytes")) || before == Some(&"byte");
+        let is_measured = is_measure && core.parse::<f64>().is_ok();
         match names.get(core) {
             Some(name) => format!("{name}{tail}"),
             None if core.starts_with("0x") => format!("0x…{tail}"),
-            None if is_measured => "…".into(),
+            None if is_measured => format!("…{tail}"),
             None => (*word).to_owned(),
         }
     });
@@ -87,6 +89,7 @@ seed 0x5
             more of it
    device   application: running 83461f57 in slot A as Confirmed, reset: PowerOn
    flash    a confirmed boot: 0 erases
+   device   application: refused 83461f57 at byte 5432: B021 BadChunk
    device   application: the watchdog barked at 0x21021234
    device   had said: at byte 4096
    device   back after 7.1 s: a trial time of 5 s, and the watchdog's
@@ -99,6 +102,7 @@ seed 0x5
         let expected = [
             "1  keys",
             "device: application: running v1 in slot A as Confirmed, reset: PowerOn",
+            "device: application: refused v1 at byte …: B021 BadChunk",
             "device: application: the watchdog barked at 0x…",
             "device: back after … s: a trial time of … s, and the watchdog's",
             "device: application: of the stack, … bytes were never used",
@@ -113,6 +117,7 @@ seed 0x5
             .replace("83461f57", "00112233")
             .replace("21021234", "2220beef")
             .replace("3404", "17")
+            .replace("5432", "9876")
             .replace("0 erases", "9 erases");
         assert_eq!(first_difference(&events(ONE), &events(&other)), None);
     }
