@@ -132,7 +132,7 @@ fn every_point_of_small_order_is_refused_as_key_and_as_r_in_all_its_encodings() 
 fn whatever_bit_is_turned_all_agree_that_it_is_another_signature() {
     for seed in 1..5_u8 {
         let pair = ed25519_compact::KeyPair::from_seed(ed25519_compact::Seed::new([seed; 32]));
-        let message = [seed; 77];
+        let message: [u8; 77] = core::array::from_fn(|at| seed.wrapping_add(at as u8));
         let signature = *pair.sk.sign(message, None);
         let (domain, rest) = message.split_at(13);
         for (name, holds) in ALL {
