@@ -37,7 +37,7 @@ impl Verifier for Small {
         }
         let k = hash_modulo_order(r, key, message);
         // [8] (S B - k A - R) is the neutral element.
-        s_b_plus_k_a(&s, &k, -key_point, -r_point).is_small_order()
+        difference(&s, &k, &key_point, &r_point).is_small_order()
     }
 }
 
@@ -183,36 +183,33 @@ fn point(bytes: &[u8; 32]) -> Option<EdwardsPoint> {
     CompressedEdwardsY(*bytes).decompress()
 }
 
-/// S B + k A + R, with the doublings of both products in common.
+/// S B - k A - R, with the doublings of both products in common.
 #[inline(never)] // likewise
 #[expect(
     clippy::arithmetic_side_effects,
     reason = "sums of points are points: nothing overflows"
 )]
-fn s_b_plus_k_a(s: &Number, k: &Number, a: EdwardsPoint, r: EdwardsPoint) -> EdwardsPoint {
-    let b = ED25519_BASEPOINT_POINT;
-    let both = a + b;
-    let difference = a - b;
+fn difference(s: &Number, k: &Number, a: &EdwardsPoint, r: &EdwardsPoint) -> EdwardsPoint {
+    let plus_b = ED25519_BASEPOINT_POINT;
+    let minus_a = -a;
+    let both = minus_a + plus_b;
+    let one_less_the_other = minus_a - plus_b;
     let (s, k) = (SignedDigits::of(s), SignedDigits::of(k));
     let mut sum = EdwardsPoint::identity();
     for place in (0..SignedDigits::PLACES).rev() {
         sum = sum.double();
         let (s, k) = (s.at(place), k.at(place));
-        let term = match (k, s) {
+        let (term, sign) = match (k, s) {
             (Ordering::Equal, Ordering::Equal) => continue,
-            (_, Ordering::Equal) => &a,
-            (Ordering::Equal, _) => &b,
-            (k, s) if k == s => &both,
-            _ => &difference,
-        };
-        let sign = match k {
-            Ordering::Equal => s,
-            _ => k,
+            (k, Ordering::Equal) => (&minus_a, k),
+            (Ordering::Equal, s) => (&plus_b, s),
+            (k, s) if k == s => (&both, k),
+            (k, _) => (&one_less_the_other, k),
         };
         match sign {
             Ordering::Less => sum -= term,
             _ => sum += term,
         }
     }
-    sum + r
+    sum - r
 }
