@@ -1,6 +1,6 @@
 //! SHA-256 digests, the names of things.
 
-use core::{fmt, slice};
+use core::fmt;
 
 /// A SHA-256 digest (FIPS 180-4).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -48,90 +48,35 @@ impl defmt::Format for Digest {
     }
 }
 
-/// Length of the blocks that SHA-256 works on, in bytes.
-const BLOCK_LEN: usize = 64;
-
-/// FIPS 180-4, 5.3.3.
-static INITIAL: [u32; 8] = [
-    0x6a09_e667,
-    0xbb67_ae85,
-    0x3c6e_f372,
-    0xa54f_f53a,
-    0x510e_527f,
-    0x9b05_688c,
-    0x1f83_d9ab,
-    0x5be0_cd19,
-];
-
 /// SHA-256 (FIPS 180-4), fed piece by piece, with less than 4 GiB in all: no flash that offsets of 32 bits
 /// reach holds more.
 ///
-/// `sha2` does the rounds. What gathers blocks for them is written out here: that of `digest` is general,
-/// and would be 300 bytes more of a bootloader.
-#[derive(Clone)]
-pub struct Hasher {
-    state: [u32; 8],
-    block: [u8; BLOCK_LEN],
-    /// How many bytes were taken in.
-    len: usize,
-}
+/// Two crates can do it, and the tests below hold for both: `sha2`, or `hmac-sha256` with the feature of that name.
+#[derive(Clone, Default)]
+pub struct Hasher(Sha256);
 
-impl Default for Hasher {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+#[cfg(feature = "hmac-sha256")]
+use hmac_sha256::Hash as Sha256;
+
+#[cfg(not(feature = "hmac-sha256"))]
+use crate::sha256::Sha256;
 
 impl Hasher {
     /// A hasher that has seen nothing.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            state: INITIAL,
-            block: [0; BLOCK_LEN],
-            len: 0,
-        }
+        Self(Sha256::new())
     }
 
     /// Takes in `bytes`.
     pub fn update(&mut self, bytes: &[u8]) {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let filled = self.filled();
-            let room = self.block.get_mut(filled..).unwrap_or_default();
-            let (now, later) = rest.split_at(room.len().min(rest.len()));
-            for (to, from) in room.iter_mut().zip(now) {
-                *to = *from;
-            }
-            self.len = self.len.wrapping_add(now.len());
-            if self.filled() == 0 {
-                sha2::compress256(&mut self.state, slice::from_ref((&self.block).into()));
-            }
-            rest = later;
-        }
+        self.0.update(bytes);
     }
 
     /// The digest of all that was taken in.
     #[must_use]
-    pub fn finish(mut self) -> Digest {
-        // FIPS 180-4, 5.1.1: a one bit, zeros, and the message's length in bits at the end of a block.
-        const LENGTH_AT: usize = BLOCK_LEN - size_of::<u64>();
-        let bits = (self.len as u64).wrapping_mul(8).to_be_bytes();
-        self.update(&[0x80]);
-        while self.filled() != LENGTH_AT {
-            self.update(&[0]);
-        }
-        self.update(&bits);
-        let mut digest = [0; Digest::LEN];
-        for (bytes, word) in digest.as_chunks_mut().0.iter_mut().zip(self.state) {
-            *bytes = word.to_be_bytes();
-        }
-        Digest(digest)
-    }
-
-    /// How much of the block is filled, in bytes.
-    const fn filled(&self) -> usize {
-        self.len % BLOCK_LEN
+    pub fn finish(self) -> Digest {
+        Digest(self.0.finalize())
     }
 }
 

@@ -38,10 +38,15 @@ pub mod plan;
 pub mod refusal;
 pub mod request;
 pub mod reset;
+#[cfg(not(feature = "hmac-sha256"))]
+mod sha256;
 mod signatures;
+#[cfg(feature = "curve25519-dalek")]
+pub mod small_verifier;
 pub mod snapshot;
 pub mod state;
 pub mod transition;
+pub mod verifier;
 pub mod verify;
 pub mod version;
 pub mod watchdog;

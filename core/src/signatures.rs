@@ -7,13 +7,13 @@
 
 use crate::keys::{Key, KeyId, KeyRing, Revoked};
 use crate::refusal::Refusal;
+use crate::verifier::{Chosen, Verifier as _};
 use crate::wire;
+
+pub use crate::verifier::SIGNATURE_LEN;
 
 /// The most signatures that a table holds.
 pub const MAX_SIGNATURES: usize = 8;
-
-/// Length of a signature (RFC 8032), in bytes.
-pub const SIGNATURE_LEN: usize = 64;
 
 /// Length of a table, in bytes.
 pub(crate) const TABLE_LEN: usize = ENTRIES + MAX_SIGNATURES * STRIDE;
@@ -133,21 +133,13 @@ impl<'t, const AT: usize, const LEN: usize> Table<'t, AT, LEN> {
 }
 
 /// Whether `key` made this signature over `domain` and `message`.
-#[inline(never)] // in a caller's loop, the curve arithmetic takes 300 bytes more
 pub(crate) fn is_signed_by(
     domain: &[u8],
     message: &[u8],
     key: &Key,
     signature: &Signature,
 ) -> bool {
-    let key = ed25519_compact::PublicKey::new(key.public);
-    let signature = ed25519_compact::Signature::new(signature.bytes);
-    let Ok(mut verifying) = key.verify_incremental(&signature) else {
-        return false;
-    };
-    verifying.absorb(domain);
-    verifying.absorb(message);
-    verifying.verify().is_ok()
+    Chosen::holds(&key.public, &[domain, message], &signature.bytes)
 }
 
 /// The key of this name, and its place in the ring.

@@ -63,6 +63,9 @@ pub fn clean_up() {
     }
 }
 
+/// How much RAM one round of the loop in [`jump`] clears, in bytes.
+const CLEARED_AT_ONCE: u32 = 128;
+
 /// Starts the program whose vector table lies at `vector_table`: as its hardware reset would, with its
 /// initial stack pointer, with VTOR on its table, in privileged thread mode, with LR as after a reset. Before
 /// that, sets the words in `clears` to 0; the watchdog is not fed meanwhile.
@@ -84,20 +87,38 @@ pub unsafe fn jump(vector_table: u32, clears: Range<u32>) -> ! {
     let second = table.wrapping_add(1);
     // SAFETY: the caller promises an aligned vector table there.
     let entry = unsafe { second.read_volatile() };
+    let rest = clears.end.wrapping_sub(clears.start) % CLEARED_AT_ONCE;
+    let whole_end = clears.end.wrapping_sub(rest);
     // SAFETY: the stack changes under the program's feet, but nothing of it is used any more: operands
     // are in registers and the last instruction does not return. Stack pointer and entry point are
     // those of the program that the caller promises. CONTROL 0 selects the main stack, privileged. What is
     // cleared is RAM that the caller gives up. One exception cannot be disabled, the watchdog's NMI: it goes to
-    // the running program's handler, for VTOR is written behind the loop, and its frame is pushed and popped
-    // between two instructions of the loop. VTOR is a register of the processor (ARMv7-M ARM, B3.2.5).
+    // the running program's handler, for VTOR is written behind the loops, and its frame is pushed and popped
+    // between two instructions of the loops, or within a store of several, which then goes on (ARMv7-M ARM,
+    // B1.5.10). VTOR is a register of the processor (ARMv7-M ARM, B3.2.5).
     unsafe {
         asm!(
+            // Eight zeros go out at once, and four times that between two looks at the end.
+            "mov r6, r2",
+            "mov r7, r2",
+            "b 3f",
             "2:",
-            "cmp r0, r1",
-            "it lo",
-            "strlo r2, [r0], #4",
+            "stm r0!, {{r2, r6, r7, r9, r10, r11, r12, lr}}",
+            "stm r0!, {{r2, r6, r7, r9, r10, r11, r12, lr}}",
+            "stm r0!, {{r2, r6, r7, r9, r10, r11, r12, lr}}",
+            "stm r0!, {{r2, r6, r7, r9, r10, r11, r12, lr}}",
+            "3:",
+            "cmp r0, r8",
             "blo 2b",
-            "str r5, [r8]",
+            "b 5f",
+            "4:",
+            "str r2, [r0], #4",
+            "5:",
+            "cmp r0, r1",
+            "blo 4b",
+            "movw r0, {table_offset_low}",
+            "movt r0, {table_offset_high}",
+            "str r5, [r0]",
             "dsb",
             "msr control, r2",
             "isb",
@@ -111,7 +132,14 @@ pub unsafe fn jump(vector_table: u32, clears: Range<u32>) -> ! {
             in("r3") stack_pointer,
             in("r4") entry,
             in("r5") vector_table,
-            in("r8") VECTOR_TABLE_OFFSET,
+            in("r8") whole_end,
+            in("r9") 0,
+            in("r10") 0,
+            in("r11") 0,
+            in("r12") 0,
+            in("lr") 0,
+            table_offset_low = const VECTOR_TABLE_OFFSET & 0xFFFF,
+            table_offset_high = const VECTOR_TABLE_OFFSET >> 16,
             options(noreturn, nostack),
         )
     }

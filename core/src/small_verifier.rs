@@ -1,0 +1,215 @@
+//! Ed25519 verification for a bootloader: the points of `curve25519-dalek`, SHA-512, and between them the equation of RFC 8032, 5.1.7, written for few bytes of text.
+//!
+//! Nothing here is secret, so nothing takes care to be constant in time.
+
+use core::cmp::Ordering;
+
+use curve25519_dalek::constants::ED25519_BASEPOINT_POINT;
+use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
+use group::Group as _;
+#[cfg(feature = "hmac-sha512")]
+use hmac_sha512::Hash as Sha512;
+#[cfg(not(feature = "hmac-sha512"))]
+use sha2::{Digest as _, Sha512};
+
+use crate::verifier::{KEY_LEN, SIGNATURE_LEN, Verifier};
+
+/// A third of the text of [`Compact`](crate::verifier::Compact), a tenth more instructions, the same verdicts.
+#[derive(Clone, Copy, Debug)]
+pub struct Small;
+
+impl Verifier for Small {
+    #[inline(never)] // it is called where a boot has little of its stack in use
+    fn holds(key: &[u8; KEY_LEN], message: &[&[u8]], signature: &[u8; SIGNATURE_LEN]) -> bool {
+        let ([r, s], _) = signature.as_chunks() else {
+            return false;
+        };
+        let s = Number::from_bytes(s);
+        if !s.is_below(&ORDER) {
+            return false;
+        }
+        let (Some(key_point), Some(r_point)) = (point(key), point(r)) else {
+            return false;
+        };
+        // To their names signatures can be made that hold for many messages.
+        if key_point.is_small_order() || r_point.is_small_order() {
+            return false;
+        }
+        let k = hash_modulo_order(r, key, message);
+        // [8] (S B - k A - R) is the neutral element.
+        difference(&s, &k, &key_point, &r_point).is_small_order()
+    }
+}
+
+/// k = SHA-512(R, key, message) modulo L.
+#[inline(never)] // so that its stack is free again when points are added
+fn hash_modulo_order(r: &[u8; 32], key: &[u8; KEY_LEN], message: &[&[u8]]) -> Number {
+    let mut hash = Sha512::new();
+    hash.update(r);
+    hash.update(key);
+    for part in message {
+        hash.update(part);
+    }
+    Number::modulo_order(&hash.finalize().into())
+}
+
+/// A number of 256 bits, the lowest word first.
+#[derive(Clone, Copy)]
+struct Number([u32; Number::WORDS]);
+
+/// L, the order of the base point (RFC 8032, 5.1): 2^252 + 27742317777372353535851937790883648493.
+const ORDER: Number = Number([
+    0x5CF5_D3ED,
+    0x5812_631A,
+    0xA2F7_9CD6,
+    0x14DE_F9DE,
+    0,
+    0,
+    0,
+    0x1000_0000,
+]);
+
+/// p, the order of the field (RFC 8032, 5.1): 2^255 - 19.
+const FIELD: Number = Number([
+    0xFFFF_FFED,
+    u32::MAX,
+    u32::MAX,
+    u32::MAX,
+    u32::MAX,
+    u32::MAX,
+    u32::MAX,
+    0x7FFF_FFFF,
+]);
+
+impl Number {
+    const WORDS: usize = 8;
+    const ZERO: Self = Self([0; Self::WORDS]);
+
+    fn from_bytes(bytes: &[u8; 32]) -> Self {
+        let mut number = Self::ZERO;
+        for (word, bytes) in number.0.iter_mut().zip(bytes.as_chunks().0) {
+            *word = u32::from_le_bytes(*bytes);
+        }
+        number
+    }
+
+    fn is_below(&self, other: &Self) -> bool {
+        self.0.iter().rev().lt(other.0.iter().rev())
+    }
+
+    /// The remainder of a number of 512 bits, by long division, bit by bit.
+    fn modulo_order(bytes: &[u8; 64]) -> Self {
+        let mut rest = Self::ZERO;
+        for byte in bytes.iter().rev() {
+            for bit in (0..u8::BITS).rev() {
+                // It is below L, so it doubles to less than 2^254.
+                rest.double_and_add(byte >> bit & 1);
+                if !rest.is_below(&ORDER) {
+                    rest.subtract(&ORDER);
+                }
+            }
+        }
+        rest
+    }
+
+    fn double_and_add(&mut self, bit: u8) {
+        let mut carry = u32::from(bit);
+        for word in &mut self.0 {
+            let high = *word >> 31;
+            *word = *word << 1 | carry;
+            carry = high;
+        }
+    }
+
+    fn subtract(&mut self, other: &Self) {
+        let mut borrow = false;
+        for (word, other) in self.0.iter_mut().zip(&other.0) {
+            (*word, borrow) = word.borrowing_sub(*other, borrow);
+        }
+    }
+
+    /// Three times this number, which is below L: less than 2^254.
+    fn tripled(&self) -> Self {
+        let mut tripled = *self;
+        let mut carry = 0;
+        for word in &mut tripled.0 {
+            (*word, carry) = word.carrying_mul(3, carry);
+        }
+        tripled
+    }
+
+    fn bit(&self, place: u32) -> bool {
+        let word = self.0.get(place as usize / 32).copied().unwrap_or_default();
+        word >> (place % 32) & 1 == 1
+    }
+}
+
+/// A number in signed digits: it is the sum of the digits -1, 0 and 1, each times a power of 2. Of two that are
+/// neighbours at least one is 0, and so two of three digits are.
+struct SignedDigits {
+    number: Number,
+    tripled: Number,
+}
+
+impl SignedDigits {
+    /// One more than that of the highest digit of a number below L.
+    const PLACES: u32 = 254;
+
+    fn of(number: &Number) -> Self {
+        Self {
+            number: *number,
+            tripled: number.tripled(),
+        }
+    }
+
+    /// Twice a number is its triple less itself: the difference of their bits at a place is the digit one
+    /// place below.
+    fn at(&self, place: u32) -> Ordering {
+        let place = place.wrapping_add(1);
+        self.tripled.bit(place).cmp(&self.number.bit(place))
+    }
+}
+
+/// The point of which `bytes` are the only encoding (RFC 8032, 5.1.3). The two points with x = 0 have another
+/// one, with a sign, but they are of small order.
+#[inline(never)] // likewise
+fn point(bytes: &[u8; 32]) -> Option<EdwardsPoint> {
+    let mut y = Number::from_bytes(bytes);
+    let [.., high] = &mut y.0;
+    *high &= !(1 << 31); // the sign of x
+    if !y.is_below(&FIELD) {
+        return None;
+    }
+    CompressedEdwardsY(*bytes).decompress()
+}
+
+/// S B - k A - R, with the doublings of both products in common.
+#[inline(never)] // likewise
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "sums of points are points: nothing overflows"
+)]
+fn difference(s: &Number, k: &Number, a: &EdwardsPoint, r: &EdwardsPoint) -> EdwardsPoint {
+    let plus_b = ED25519_BASEPOINT_POINT;
+    let minus_a = -a;
+    let both = minus_a + plus_b;
+    let one_less_the_other = minus_a - plus_b;
+    let (s, k) = (SignedDigits::of(s), SignedDigits::of(k));
+    let mut sum = EdwardsPoint::identity();
+    for place in (0..SignedDigits::PLACES).rev() {
+        sum = sum.double();
+        let (s, k) = (s.at(place), k.at(place));
+        let (term, sign) = match (k, s) {
+            (Ordering::Equal, Ordering::Equal) => continue,
+            (k, Ordering::Equal) => (&minus_a, k),
+            (Ordering::Equal, s) => (&plus_b, s),
+            (k, s) if k == s => (&both, k),
+            (k, _) => (&one_less_the_other, k),
+        };
+        match sign {
+            Ordering::Less => sum -= term,
+            _ => sum += term,
+        }
+    }
+    sum - r
+}
