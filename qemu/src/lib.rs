@@ -13,6 +13,7 @@ mod log_frames;
 mod log_line;
 mod machine;
 mod mapping;
+pub mod ram_routine;
 pub mod story;
 
 pub use board::Board;

@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use bistable_firmware::Toolchain;
-use bistable_qemu::Board;
+use bistable_qemu::{Board, ram_routine};
 
 use crate::conformance;
 use crate::demo::{development_ring, emulator, host_tools, toolchain};
@@ -103,7 +103,10 @@ fn firmware(report: &mut Report, toolchains: Vec<Toolchain>) {
             run(command.args(*package).args(options))
         })
     };
-    report.check("firmware", || each("build", &["--profile", "firmware"]));
+    report.check("firmware", || {
+        each("build", &["--profile", "firmware"])?;
+        what_runs_from_ram()
+    });
     if toolchains.iter().all(has_clippy) {
         report.check("clippy, firmware", || {
             each("clippy", &["--", "-D", "warnings"])
@@ -134,6 +137,18 @@ fn firmware(report: &mut Report, toolchains: Vec<Toolchain>) {
         }
         false => report.skip("planted failures", "they need a demo that comes true"),
     }
+}
+
+/// A program that executes from flash has a routine that does not, while the flash is busy.
+fn what_runs_from_ram() -> Outcome {
+    let board = Board::Riscv32Virt;
+    [board.bootloader(), board.demo()]
+        .iter()
+        .try_for_each(|package| {
+            let program = board.firmware(&repository().join("target"), package);
+            let elf = std::fs::read(&program).map_err(|error| error.to_string())?;
+            ram_routine::check(&elf).map_err(|unfit| format!("{}: {unfit}", program.display()))
+        })
 }
 
 fn has_clippy(toolchain: &Toolchain) -> bool {
