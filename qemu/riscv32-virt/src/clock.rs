@@ -19,8 +19,9 @@ pub fn within_millisecond() -> u32 {
 
 /// Waits for so many milliseconds, and meanwhile does something again and again.
 pub fn wait(milliseconds: u32, mut meanwhile: impl FnMut()) {
-    let start = now();
-    while now().saturating_sub(start) < u64::from(milliseconds) {
+    // In steps: there is no dividing 64 bits without a kilobyte of text.
+    let end = steps().saturating_add(u64::from(milliseconds).saturating_mul(PER_MILLISECOND));
+    while steps() < end {
         meanwhile();
     }
 }

@@ -38,7 +38,10 @@ const TRANSPORT_SIZE: usize = 0x200;
 /// Frames that the card can receive while nobody polls. Descriptors of each of its two queues, too.
 const FRAMES: usize = 8;
 
-const _: () = assert!(RECEIVE_AHEAD <= FRAMES * 1024, "a TCP window of full frames fits");
+const _: () = assert!(
+    RECEIVE_AHEAD <= FRAMES * 1024,
+    "a TCP window of full frames fits"
+);
 
 /// Bytes of a buffer: the longest frame behind its header of 12 bytes, in whole words. The card wants no less.
 const BUFFER: usize = 1528;

@@ -11,6 +11,9 @@ const FINISHER: Block = unsafe { Block::new(0x0010_0000, 0x1000) };
 const FINISH: Register = FINISHER.register(0);
 
 const RESET: u32 = 0x7777;
+/// In the upper half the exit status.
+const FAIL: u32 = 0x3333;
+const EXIT_STATUS: u32 = 1 << 16;
 
 /// Why the processor started, as far as the board has a register for it: the watchdog says whether it was the one, once.
 /// RAM that survives tells the rest.
@@ -24,6 +27,12 @@ pub fn reset() -> ! {
     loop {
         core::hint::spin_loop();
     }
+}
+
+/// Ends the emulator with exit status 1: it was started without a device that the board consists of.
+pub(crate) fn incomplete() -> ! {
+    FINISH.write(EXIT_STATUS | FAIL);
+    reset()
 }
 
 /// Does nothing any more, with every interrupt disabled but the watchdog's early warning, which stands for one that could

@@ -48,6 +48,12 @@ const HAS_EXPIRED: u16 = 1 << 9;
 /// Each write to a register needs these two before it.
 const UNLOCK: [u16; 2] = [0x80, 0x86];
 
+/// How an armed watchdog is fed where this module cannot be called: write these to the register at this address.
+pub(crate) const FEEDING: (u32, [u16; 3]) = (
+    ADDRESS.wrapping_add(0x0C),
+    [UNLOCK[0], UNLOCK[1], RELOAD_STAGES],
+);
+
 /// In configuration space, of 16 bits: reset at the end (bit 5 clear), slow steps (bit 2 clear), no interrupt between the
 /// stages.
 const CONFIGURATION: u32 = 0x60;
@@ -106,17 +112,17 @@ fn unlock() {
     }
 }
 
-/// Nothing may run without it: a board that has none goes no further than this.
+/// Nothing may run without it.
 fn function() -> Function {
     let (vendor, device) = IDENTITY;
     match pci::find(vendor, device) {
         Some(function) => function,
-        None => reset::reset(),
+        None => reset::incomplete(),
     }
 }
 
 fn place(function: Function) {
     if function.place_bar(0, ADDRESS).is_err() {
-        reset::reset()
+        reset::incomplete()
     }
 }
