@@ -13,6 +13,7 @@
 //! 0x2200_0000  NOR flash      32 MiB, a file of the host: journal and slots (`flash`), executable in place
 //! 0x3000_0000  PCI            configuration spaces (`pci`): watchdog, memory shared with the host
 //! 0x4000_0000  PCI            where devices answer: the watchdog (`watchdog`)
+//! 0x4400_0000  PCI            memory shared with the host: the notes about the flash (`flash`)
 //! 0x8000_0000  RAM   16 MiB   its first 256 bytes survive a reset: the handover (`memory`)
 //! ```
 //!
@@ -43,6 +44,7 @@ mod early_warning;
 #[cfg(feature = "ethernet")]
 pub mod ethernet;
 pub mod flash;
+mod flash_bus;
 pub mod fuses;
 pub mod handover;
 pub mod jump;
@@ -52,9 +54,11 @@ pub mod log;
 pub mod memory;
 #[cfg(feature = "ethernet")]
 pub mod net;
+mod notes;
 #[cfg(feature = "defmt")]
 pub mod panic;
 pub mod pci;
+mod ram_routine;
 pub mod reset;
 pub mod stack;
 mod start;

@@ -48,6 +48,12 @@ const HAS_EXPIRED: u16 = 1 << 9;
 /// Each write to a register needs these two before it.
 const UNLOCK: [u16; 2] = [0x80, 0x86];
 
+/// How an armed watchdog is fed where this module cannot be called: write these to the register at this address.
+pub(crate) const FEEDING: (u32, [u16; 3]) = (
+    ADDRESS.wrapping_add(0x0C),
+    [UNLOCK[0], UNLOCK[1], RELOAD_STAGES],
+);
+
 /// In configuration space, of 16 bits: reset at the end (bit 5 clear), slow steps (bit 2 clear), no interrupt between the
 /// stages.
 const CONFIGURATION: u32 = 0x60;
