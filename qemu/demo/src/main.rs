@@ -87,8 +87,7 @@ fn main() -> ! {
     crash(&mut updater);
     test_itself(&mut updater);
     let seed = u64::from(updater.device().resets) ^ clock::now();
-    let storage = STORAGE.try_init_with(Storage::new);
-    let network = storage.map(|storage| Network::new(storage, Config::emulator(seed)));
+    let network = storage().map(|storage| Network::new(storage, Config::emulator(seed)));
     match network {
         Some(Ok(mut network)) => run(&mut updater, &mut network, &unit),
         _ => {
@@ -96,6 +95,12 @@ fn main() -> ! {
             wait_for_reset(&mut updater)
         }
     }
+}
+
+/// The memory that the network needs, once. It comes into being on the stack, so in a frame that does not stay.
+#[inline(never)]
+fn storage() -> Option<&'static mut Storage> {
+    STORAGE.try_init_with(Storage::new)
 }
 
 /// Says what runs, and why.
