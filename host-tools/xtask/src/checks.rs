@@ -6,6 +6,7 @@ use std::time::Instant;
 use bistable_firmware::Toolchain;
 use bistable_qemu::Board;
 
+use crate::conformance;
 use crate::demo::{development_ring, emulator, host_tools, toolchain};
 use crate::explore::{COMPARISON, explore};
 use crate::run::{Outcome, built, cargo, repository, run};
@@ -54,6 +55,7 @@ pub(crate) fn all() -> Outcome {
                 "firmware",
                 "clippy, firmware",
                 "the tools at work",
+                "conformance, on each board",
                 "the demo, on each board",
                 "planted failures",
             ] {
@@ -65,7 +67,7 @@ pub(crate) fn all() -> Outcome {
 }
 
 /// What goes onto each board, each by itself: built together, they would share their crates' features.
-const FIRMWARE: [(Board, &[&str]); 7] = [
+const FIRMWARE: [(Board, &[&str]); 9] = [
     (Board::Mps2An385, &["-p", "mps2-an385-bootloader"]),
     (
         Board::Mps2An385,
@@ -79,7 +81,20 @@ const FIRMWARE: [(Board, &[&str]); 7] = [
         &["-p", "riscv32-virt-bootloader", "--features", "log"],
     ),
     (Board::Riscv32Virt, &["-p", "riscv32-virt-demo"]),
+    (
+        Board::Mps2An385,
+        &conformance_of("mps2-an385-bootloader", "mps2-an385-conformance"),
+    ),
+    (
+        Board::Riscv32Virt,
+        &conformance_of("riscv32-virt-bootloader", "riscv32-virt-conformance"),
+    ),
 ];
+
+/// The conformance suite, beside the bootloader in its package.
+const fn conformance_of(package: &'static str, program: &'static str) -> [&'static str; 6] {
+    ["-p", package, "--bin", program, "--features", "conformance"]
+}
 
 fn firmware(report: &mut Report, toolchains: Vec<Toolchain>) {
     let each = |subcommand: &str, options: &[&str]| {
@@ -99,6 +114,7 @@ fn firmware(report: &mut Report, toolchains: Vec<Toolchain>) {
     if let Err(error) = Board::ALL.into_iter().try_for_each(emulator) {
         for check in [
             "the tools at work",
+            "conformance, on each board",
             "the demo, on each board",
             "planted failures",
         ] {
@@ -111,6 +127,7 @@ fn firmware(report: &mut Report, toolchains: Vec<Toolchain>) {
             .args(["-p", "bistable-tools-tests"])
             .env("BISTABLE", built("bistable")))
     });
+    report.check("conformance, on each board", conformance::on_each_board);
     match report.check("the demo, on each board", stories::on_each_board) {
         true => {
             report.check("planted failures", stories::with_planted_failures);

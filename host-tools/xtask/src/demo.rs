@@ -25,7 +25,7 @@ pub(crate) fn set_up(boards: &[Board]) -> Outcome {
 }
 
 /// The board that `--board` names.
-fn asked_for(arguments: &[String]) -> Option<Board> {
+pub(crate) fn asked_for(arguments: &[String]) -> Option<Board> {
     let mut arguments = arguments.iter().map(String::as_str);
     let name = arguments.find_map(|argument| match argument.strip_prefix("--board") {
         Some("") => Some(None),

@@ -1,30 +1,47 @@
 //! `cargo xtask bench`: the figures of the bootloader and of an update, measured on what the demo boots.
+#![forbid(unsafe_code)]
 
 mod boot;
+mod charts;
 mod elf;
+mod figures;
+mod gate;
 mod gdb;
+mod measure;
+mod page;
 mod probe;
 mod profile;
 mod program;
+mod quoted;
 mod workshop;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail};
 use bistable_qemu::Board;
 use clap::Parser;
 
-use crate::boot::Device;
+use crate::figures::{COMMITTED, Figures, Measured, Tools};
+use crate::gate::{Found, Quick};
 use crate::profile::Profile;
 use crate::workshop::Workshop;
 
-/// Measures the bootloader and an update of the emulated boards.
+/// Measures the bootloader and an update of the emulated boards, and writes the figures, their page and its charts.
 #[derive(Parser)]
 struct Arguments {
-    /// The board; all of them without it.
+    /// The board; all of them without it, and the others' committed figures stay.
     #[arg(long, value_parser = board)]
     board: Option<Board>,
+    /// Measure only text and instructions, and fail if they are more than 2 % above the committed figures.
+    #[arg(long)]
+    check: bool,
+    /// The committed figures that `--check` compares with, if not those of the repository.
+    #[arg(long, value_name = "FILE", requires = "check")]
+    against: Option<PathBuf>,
+    /// Measure nothing: write the page and its charts from the committed figures.
+    #[arg(long, conflicts_with = "check")]
+    render: bool,
     /// The repository.
     #[arg(long, default_value = ".")]
     repository: PathBuf,
@@ -33,41 +50,186 @@ struct Arguments {
     bistable: PathBuf,
 }
 
+/// The exit status that says that nothing was compared, and the last line why.
+const SKIPPED: u8 = 3;
+
 fn board(name: &str) -> Result<Board, String> {
     let names = Board::ALL.map(Board::name).join(", ");
     Board::named(name).ok_or_else(|| format!("expected one of {names}"))
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error:#}");
-            ExitCode::FAILURE
+    let arguments = Arguments::parse();
+    let outcome = match (arguments.check, arguments.render) {
+        (true, _) => check(&arguments),
+        (_, true) => render(&arguments).map(|()| ExitCode::SUCCESS),
+        _ => bench(&arguments).map(|()| ExitCode::SUCCESS),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("{error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Measures everything and writes it.
+fn bench(arguments: &Arguments) -> Result<()> {
+    let repository = std::path::absolute(&arguments.repository)?;
+    let committed = repository.join(COMMITTED);
+    let before = committed.exists().then(|| Figures::read(&committed));
+    let before = before.transpose()?.unwrap_or_default();
+    let mut figures = match arguments.board {
+        Some(_) => before.clone(),
+        None => Figures::default(),
+    };
+    for board in boards(arguments) {
+        if let Some(reason) = measure::missing(board, &repository) {
+            println!("SKIPPED {board}: {reason}");
+            figures.skipped.insert(board.to_string(), reason);
+            continue;
         }
+        let workshop = workshop(arguments, board, &repository)?;
+        let profiles = figures.boards.entry(board.to_string()).or_default();
+        for profile in Profile::ALL {
+            let measured = measure::measure(&workshop, profile)
+                .with_context(|| format!("{board}, profile {profile}"))?;
+            profiles.insert(profile.to_string(), measured);
+        }
+        figures.skipped.remove(board.name());
+        figures.tools = tools(&workshop)?;
+    }
+    figures.same_geometry = measure::same_geometry(&repository)?;
+    print(&figures);
+    figures.write(&repository.join("target/bench.json"))?;
+    figures.write(&committed)?;
+    page::write(&figures, &repository)?;
+    println!("\nwritten: target/bench.json, {COMMITTED}, docs/benchmarks.md and its charts");
+    let verdict = gate::compare(&before, &quick_of(&figures));
+    for line in verdict.failures.iter().chain(&verdict.stale) {
+        println!("against what was committed: {line}");
+    }
+    Ok(())
+}
+
+/// Makes the page again.
+fn render(arguments: &Arguments) -> Result<()> {
+    let figures = Figures::read(&arguments.repository.join(COMMITTED))?;
+    page::write(&figures, &arguments.repository)
+}
+
+/// The gate.
+fn check(arguments: &Arguments) -> Result<ExitCode> {
+    let repository = std::path::absolute(&arguments.repository)?;
+    let against = repository.join(COMMITTED);
+    let against = arguments.against.as_deref().unwrap_or(&against);
+    let committed = Figures::read(against)?;
+    if arguments.against.is_none() {
+        page::check(&committed, &repository)?;
+    }
+    let mut found = Found::new();
+    for board in boards(arguments) {
+        if let Some(reason) = measure::missing(board, &repository) {
+            println!("{board}: {reason}");
+            continue;
+        }
+        let workshop = workshop(arguments, board, &repository)?;
+        let Tools { rustc, emulator } = tools(&workshop)?;
+        let with = &committed.tools;
+        if (&rustc, &emulator) != (&with.rustc, &with.emulator) {
+            println!(
+                "the committed figures are those of {} and {}, here are {rustc} and {emulator}",
+                with.rustc, with.emulator
+            );
+            return Ok(ExitCode::from(SKIPPED));
+        }
+        let profiles = found.entry(board.to_string()).or_default();
+        for profile in Profile::ALL {
+            let quick = measure::quick(&workshop, profile)
+                .with_context(|| format!("{board}, profile {profile}"))?;
+            println!("{board} {profile}: {quick:?}");
+            profiles.insert(profile.to_string(), quick);
+        }
+    }
+    let verdict = gate::compare(&committed, &found);
+    for line in &verdict.stale {
+        println!("{line}");
+    }
+    if !verdict.failures.is_empty() {
+        bail!("{}", verdict.failures.join("\n"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn boards(arguments: &Arguments) -> Vec<Board> {
+    match arguments.board {
+        Some(board) => vec![board],
+        None => Board::ALL.to_vec(),
     }
 }
 
-fn run(arguments: &Arguments) -> Result<()> {
-    let repository = std::path::absolute(&arguments.repository)?;
+fn workshop(arguments: &Arguments, board: Board, repository: &Path) -> Result<Workshop> {
     let bistable = std::path::absolute(&arguments.bistable)?;
-    let board = arguments.board.unwrap_or(Board::Mps2An385);
-    let workshop = Workshop::open(board, &repository, &bistable)?;
-    for profile in Profile::ALL {
-        let elf = workshop.bootloader(profile, false)?;
-        let program = elf::Program::read(&elf)?;
-        println!("{board} {profile}: text {}", program.flash);
-        for (owner, sizes) in &program.by_crate {
-            println!(
-                "  {owner:<28} {:>6} {:>6} {:>6}",
-                sizes.text, sizes.data, sizes.bss
-            );
-        }
-        for length in [64, 256] {
-            let device = Device::with_payload(&workshop, length << 10)?;
-            println!("  {length} KiB: {:?}", device.boot(&workshop, &elf)?);
-            println!("  stack {}", device.stack(&workshop, &elf)?);
+    Workshop::open(board, repository, &bistable)
+}
+
+fn tools(workshop: &Workshop) -> Result<Tools> {
+    Ok(Tools {
+        rustc: workshop.compiler()?,
+        emulator: measure::emulator(workshop.board)?,
+    })
+}
+
+fn quick_of(figures: &Figures) -> Found {
+    let quick = |measured: &Measured| Quick {
+        text: measured.text,
+        instructions_64k: measured.instructions_64k,
+        instructions_256k: measured.instructions_256k,
+    };
+    let profiles = figures.boards.iter().map(|(board, profiles)| {
+        let profiles = profiles.iter();
+        let profiles = profiles.map(|(profile, measured)| (profile.clone(), quick(measured)));
+        (board.clone(), profiles.collect())
+    });
+    profiles.collect()
+}
+
+/// The table for the terminal.
+fn print(figures: &Figures) {
+    for (board, profiles) in &figures.boards {
+        for (profile, measured) in profiles {
+            println!("\n{board}, {profile}");
+            for (figure, value) in [
+                ("text", measured.text),
+                ("data", measured.data),
+                ("bss", measured.bss),
+                ("instructions_64k", measured.instructions_64k),
+                ("instructions_256k", measured.instructions_256k),
+                ("  of which clearing RAM", measured.instructions_clearing),
+                ("instructions_reset_64k", measured.instructions_reset_64k),
+                ("instructions_reset_256k", measured.instructions_reset_256k),
+                ("stack", measured.stack),
+                ("erases_slot_update", measured.erases_slot_update.into()),
+                (
+                    "erases_journal_update",
+                    measured.erases_journal_update.into(),
+                ),
+                ("erases_revert", measured.erases_revert.into()),
+                (
+                    "programs_confirmed_boot",
+                    measured.programs_confirmed_boot.into(),
+                ),
+                ("bytes_network", measured.bytes_network),
+            ] {
+                println!("  {figure:<26} {value:>12}");
+            }
         }
     }
-    Ok(())
+    println!(
+        "\non one flash model, 256 KiB: sector erases per update and per revert, bytes programmed"
+    );
+    for costs in &figures.same_geometry {
+        println!(
+            "  {:<34} {:>4} {:>4} {:>9}",
+            costs.of, costs.update.erases, costs.revert.erases, costs.update.bytes
+        );
+    }
 }

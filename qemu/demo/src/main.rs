@@ -58,9 +58,6 @@ const POLL_MS: u64 = 250;
 /// Where no server answers (`tcpmux`).
 const NOBODYS_PORT: u16 = 1;
 
-/// All memory that the network needs.
-static STORAGE: StaticCell<Storage> = StaticCell::new();
-
 type DemoUpdater = Updater<Hardware, CHUNK>;
 
 board::last_words!(handover::note_watchdog);
@@ -97,9 +94,11 @@ fn main() -> ! {
     }
 }
 
-/// The memory that the network needs, once. It comes into being on the stack, so in a frame that does not stay.
+/// All memory that the network needs; the second time there is none. It is made on the stack, which `main`, that never
+/// returns, would not give back.
 #[inline(never)]
 fn storage() -> Option<&'static mut Storage> {
+    static STORAGE: StaticCell<Storage> = StaticCell::new();
     STORAGE.try_init_with(Storage::new)
 }
 

@@ -9,6 +9,7 @@
 //!   without one, does not start the card.
 
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use board_net::{Controller, LONGEST_FRAME, MacAddress, RECEIVE_AHEAD};
 use smoltcp::phy::{self, Device, DeviceCapabilities, Medium};
@@ -53,6 +54,8 @@ type Card = VirtIONetRaw<Ram, MmioTransport<'static>, FRAMES>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Error {
+    /// This program has started it before.
+    Started,
     /// None of the board's transports has a network card.
     NotFound,
     /// The card only speaks as before VIRTIO 1.0: give the emulator
@@ -61,6 +64,9 @@ pub enum Error {
     /// The card does not take the queues or the buffers that it is given.
     Refused,
 }
+
+/// Whether this program has started the card.
+static STARTED: AtomicBool = AtomicBool::new(false);
 
 /// Room for the frames that come.
 #[derive(Debug)]
@@ -87,12 +93,15 @@ pub struct Ethernet {
 
 impl Ethernet {
     /// Resets the card and gives it the buffers. It receives what is sent to any address, so that the program
-    /// chooses its own.
+    /// chooses its own. Once in a program.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`]; [`Error::Legacy`]; [`Error::Refused`].
+    /// [`Error::Started`]; [`Error::NotFound`]; [`Error::Legacy`]; [`Error::Refused`].
     pub fn start(buffers: &'static mut Buffers) -> Result<Self, Error> {
+        if STARTED.swap(true, Ordering::Acquire) {
+            return Err(Error::Started);
+        }
         let transport = find()?;
         // It begins with a reset of the card (§3.1.1).
         let mut card = Card::new(transport).map_err(|_| Error::Refused)?;
@@ -107,7 +116,7 @@ impl core::fmt::Debug for Ethernet {
     }
 }
 
-/// The transport with a network card behind it.
+/// The transport with a network card behind it. For `start` alone, which looks once.
 fn find() -> Result<MmioTransport<'static>, Error> {
     for address in TRANSPORTS {
         let Some(registers) = NonNull::new(core::ptr::with_exposed_provenance_mut(address)) else {
@@ -115,7 +124,7 @@ fn find() -> Result<MmioTransport<'static>, Error> {
         };
         // SAFETY: QEMU `hw/riscv/virt.c`, `VIRT_VIRTIO`: eight transports of 0x1000 bytes from 0x1000_1000
         // on, each with registers in its first 0x200 (`hw/virtio/virtio-mmio.c`). Nothing that Rust knows
-        // of is there, and nothing else in this crate touches them.
+        // of is there, and nothing else in this crate touches them: this runs once, as `STARTED` sees to.
         let transport = unsafe { MmioTransport::new(registers, TRANSPORT_SIZE) };
         match transport {
             Ok(found) if found.device_type() != DeviceType::Network => {}

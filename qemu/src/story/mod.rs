@@ -5,6 +5,7 @@
 //! switched off, so a story can be begun at any step from a [`World`] that an earlier run left there.
 
 mod corruption;
+mod cost;
 mod crashing;
 mod cuts;
 mod device;
@@ -12,6 +13,7 @@ mod events;
 mod failing;
 mod first_update;
 mod journal;
+mod meter;
 mod releases;
 mod size;
 mod source_faults;
@@ -23,6 +25,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+pub use cost::{Cost, Work, cost};
 pub use events::{events, first_difference};
 pub use journal::JournalView;
 pub use world::{Places, World};

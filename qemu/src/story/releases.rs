@@ -144,7 +144,7 @@ pub(super) fn name_of(image: &[u8]) -> Result<String> {
 }
 
 /// Copies an ELF file with the behaviour of `release`.
-fn patch(elf: &Path, patched: &Path, release: &Release) -> Result<()> {
+pub(super) fn patch(elf: &Path, patched: &Path, release: &Release) -> Result<()> {
     let mut bytes = fs::read(elf).with_context(|| format!("read {}", elf.display()))?;
     put(&mut bytes, BEHAVIOUR, &[release.behaviour])
         .and_then(|()| put(&mut bytes, SUPPLY, &release.supply.to_le_bytes()))

@@ -14,6 +14,7 @@ use bistable_layout::Product;
 
 use super::device::{Device, LOGGING};
 use super::journal::JournalView;
+use super::meter::Meter;
 use crate::{Board, FlashFile, SectorCounters};
 
 /// Where things are.
@@ -62,6 +63,8 @@ pub struct World {
     pub(super) random: fastrand::Rng,
     /// How long cargo took.
     pub time_building: Duration,
+    /// What counts the bytes between device and server, if anything does.
+    pub(super) meter: Option<Meter>,
     server: Option<Server>,
 }
 
@@ -98,6 +101,7 @@ impl World {
             places,
             random: fastrand::Rng::with_seed(seed),
             time_building: Duration::ZERO,
+            meter: None,
             server: None,
         })
     }
@@ -204,7 +208,10 @@ impl World {
 
     /// The same with the bootloader in this file of the world.
     pub(super) fn power_on_with(&mut self, bootloader: &str) -> Result<Device> {
-        let port = self.server()?;
+        let mut port = self.server()?;
+        if let Some(meter) = &self.meter {
+            port = meter.in_front_of(port);
+        }
         let line = format!("10.0.2.2:{port}\n");
         let data = &self.product.partitions["data"];
         self.flash()?.corrupt(data.offset, line.as_bytes())?;

@@ -20,9 +20,11 @@ use figures::Figures;
 
 const USAGE: &str = "\
 Usage: compare [--json FILE] [--bless]
+       compare --operations FILE
 
-  --json FILE  writes the figures there
-  --bless      makes what was found the committed figures, here and in the documentation";
+  --json FILE        writes the figures there
+  --operations FILE  counts the flash operations of an update, nothing else, and writes them there
+  --bless            makes what was found the committed figures, here and in the documentation";
 
 /// What is committed.
 const FIGURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/figures.json");
@@ -40,6 +42,10 @@ fn main() -> ExitCode {
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--bless" => bless = true,
+            "--operations" => {
+                let file = arguments.next().unwrap_or_default();
+                return outcome(operations(Path::new(&file)));
+            }
             "--json" => json = arguments.next().map(PathBuf::from),
             _ => {
                 eprintln!("{USAGE}");
@@ -47,13 +53,23 @@ fn main() -> ExitCode {
             }
         }
     }
-    match compare(json.as_deref(), bless) {
+    outcome(compare(json.as_deref(), bless))
+}
+
+fn outcome(outcome: Result<(), String>) -> ExitCode {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("{message}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// What `cargo xtask bench` sets beside its own figures.
+fn operations(file: &Path) -> Result<(), String> {
+    let costs = serde_json::to_string_pretty(&operations::costs());
+    write(file, &(costs.map_err(|error| error.to_string())? + "\n"))
 }
 
 fn compare(json: Option<&Path>, bless: bool) -> Result<(), String> {
