@@ -119,7 +119,8 @@ fn bad_releases(world: &World) -> Result<Vec<(&'static str, String, &'static str
     }
     let own_ring = &world.product.ring_path;
     let strangers = variant(world, "stranger", ("", ""), &ring)?;
-    let class = ("class = \"mps2-an385-demo\"", "class = \"toaster\"");
+    let own_class = format!("class = {:?}", world.product.class);
+    let class = (own_class.as_str(), "class = \"toaster\"");
     let other_class = variant(world, "class", class, own_ring)?;
     let handover = ("size = 256\n", "size = 512\n");
     let other_layout = variant(world, "layout", handover, own_ring)?;
