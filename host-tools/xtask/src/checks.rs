@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use bistable_firmware::Toolchain;
 
+use crate::bench::{self, Compared};
 use crate::demo::{demo_command, development_ring, emulator, host_tools};
 use crate::explore::{COMPARISON, explore};
 use crate::run::{FIRMWARE_TARGET, Outcome, built, cargo, repository, run};
@@ -59,6 +60,7 @@ pub(crate) fn all() -> Outcome {
             for check in [
                 "firmware",
                 "clippy, firmware",
+                "the figures",
                 "the tools at work",
                 "the demo",
                 "planted failures",
@@ -96,11 +98,17 @@ fn firmware(report: &mut Report, toolchain: &Toolchain) {
         report.skip("clippy, firmware", "this toolchain has no clippy");
     }
     if let Err(error) = emulator() {
-        for check in ["the tools at work", "the demo", "planted failures"] {
+        for check in [
+            "the figures",
+            "the tools at work",
+            "the demo",
+            "planted failures",
+        ] {
             report.skip(check, &error);
         }
         return;
     }
+    report.check_unless_skipped("the figures", bench::check);
     report.check("the tools at work", || {
         run(cargo("test")
             .args(["-p", "bistable-tools-tests"])
@@ -165,10 +173,20 @@ fn has_clippy(toolchain: &Toolchain) -> bool {
 impl Report {
     /// Whether it passed.
     fn check(&mut self, name: &str, check: impl FnOnce() -> Outcome) -> bool {
+        self.check_unless_skipped(name, || check().map(|()| Compared::Equal))
+    }
+
+    /// The same, of a check that may find that it cannot say anything here.
+    fn check_unless_skipped(
+        &mut self,
+        name: &str,
+        check: impl FnOnce() -> Result<Compared, String>,
+    ) -> bool {
         println!("\n── {name}");
         let begun = Instant::now();
         let finding = match check() {
-            Ok(()) => Finding::Passed,
+            Ok(Compared::Equal) => Finding::Passed,
+            Ok(Compared::Skipped(why)) => Finding::Skipped(why),
             Err(message) => {
                 println!("{message}");
                 Finding::Failed(message)
