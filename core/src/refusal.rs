@@ -143,7 +143,7 @@ refusals! {
     NotWhole = 56,
 
     // Whether it can run.
-    /// The reset vector does not point to code in the payload.
+    /// The reset vector does not point to code in the payload, or the payload begins with no instruction.
     BadResetVector = 60,
     /// The initial stack pointer is not in the board's RAM, or not 8-aligned.
     BadStackPointer = 61,

@@ -27,7 +27,7 @@ pub enum Entry<'a> {
         /// The board's RAM regions.
         ram: &'a [Range<u32>],
     },
-    /// The payload's first byte is its first instruction.
+    /// RISC-V: the payload's first byte is that of its first instruction.
     FirstInstruction,
 }
 
@@ -37,11 +37,12 @@ impl Entry<'_> {
     /// # Errors
     /// [`Refusal::BadStackPointer`] or [`Refusal::BadResetVector`].
     pub fn check(&self, first: [u8; 8], payload: Range<u32>) -> Result<(), Refusal> {
-        let Self::CortexM { ram } = self else {
-            return Ok(());
+        let (stack, reset) = (wire::word(&first, 0), wire::word(&first, 4));
+        let ram = match self {
+            Self::CortexM { ram } => ram,
+            Self::FirstInstruction if is_illegal(stack) => return Err(Refusal::BadResetVector),
+            Self::FirstInstruction => return Ok(()),
         };
-        let stack = wire::word(&first, 0);
-        let reset = wire::word(&first, 4);
         let in_ram = |region: &Range<u32>| region.start < stack && stack <= region.end;
         if !stack.is_multiple_of(8) || !ram.iter().any(in_ram) {
             return Err(Refusal::BadStackPointer);
@@ -51,6 +52,12 @@ impl Entry<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether no RISC-V begins with this: its first 16 bits are all zeros, or it is erased flash (RISC-V Unprivileged
+/// ISA, 1.5: both are defined to be illegal instructions).
+const fn is_illegal(first: u32) -> bool {
+    first & 0xFFFF == 0 || first == u32::MAX
 }
 
 /// What verification goes by.
@@ -255,4 +262,26 @@ pub fn verify_payload<F: ReadNorFlash>(
         return Err(Refusal::BadPayload);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_instruction_starts_no_riscv() {
+        let check = |first| Entry::FirstInstruction.check(first, 0x2220_1000..0x2220_2000);
+        for [a, b, c, d] in [[0; 4], [0, 0, 0x13, 0], [0xFF; 4]] {
+            let first = [a, b, c, d, 0x13, 0, 0, 0];
+            assert_eq!(check(first), Err(Refusal::BadResetVector), "{first:?}");
+        }
+        // c.nop, then what is none; lui sp, 0x80010; an instruction whose upper half is all ones.
+        for [a, b, c, d] in [
+            [0x01, 0, 0, 0],
+            [0x37, 0x01, 0x01, 0x80],
+            [0x93, 0, 0xFF, 0xFF],
+        ] {
+            assert_eq!(check([a, b, c, d, 0, 0, 0, 0]), Ok(()));
+        }
+    }
 }

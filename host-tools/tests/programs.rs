@@ -9,6 +9,10 @@ use bench::{Bench, PROGRAM_LEN, build, program, read};
 use bistable_core::layout::Slot;
 use ihex::Record;
 
+/// As ELF files number them.
+const ARM: u16 = 40;
+const RISCV: u16 = 243;
+
 /// Where the payloads of the bench lie.
 const PAYLOAD: [u32; 2] = [0x2101_0400, 0x2102_0400];
 
@@ -159,6 +163,118 @@ fn links_that_differ_and_have_no_symbols_are_told_by_address() {
         ),
         "{said}"
     );
+}
+
+#[test]
+fn a_program_for_a_riscv_is_taken_as_elf_and_as_binary_and_one_for_another_processor_is_not() {
+    let bench = riscv();
+    for (base, elf, raw) in [
+        (PAYLOAD[0], "a.elf", "a.bin"),
+        (PAYLOAD[1], "b.elf", "b.bin"),
+    ] {
+        let bytes = program(base, 1);
+        let mut file = Elf::new(base, &bytes);
+        (file.machine, file.start) = (RISCV, base);
+        fs::write(bench.path(elf), file.bytes()).unwrap();
+        fs::write(bench.path(raw), &bytes).unwrap();
+    }
+    bench.succeeds(&build("1.img", 1, &programs("a.elf", "b.elf")).as_strs());
+    let raw = programs("a.bin@0x21010400", "b.bin@0x21020400");
+    bench.succeeds(&build("2.img", 1, &raw).as_strs());
+    assert!(read(&bench.path("1.img")) == read(&bench.path("2.img")));
+    let verify = [
+        "image",
+        "verify",
+        "1.img",
+        "--layout",
+        "layout.toml",
+        "--explain",
+    ];
+    let said = bench.succeeds(&verify);
+    assert!(said.contains("and its first instruction"), "{said}");
+    assert!(!said.contains("vector table"), "{said}");
+    bench.link(1);
+    let said = refused(&bench, "a.elf", "b.elf");
+    for expected in [
+        "found a program for machine Arm, expected one for a RISC-V",
+        "such as riscv32imac-unknown-none-elf",
+    ] {
+        assert!(said.contains(expected), "{expected} in {said}");
+    }
+}
+
+#[test]
+fn a_riscv_program_that_starts_elsewhere_or_with_no_instruction_is_refused() {
+    let bench = riscv();
+    let mut file = Elf::new(PAYLOAD[0], &program(PAYLOAD[0], 1));
+    (file.machine, file.start) = (RISCV, PAYLOAD[0] + 0x100);
+    fs::write(bench.path("a.elf"), file.bytes()).unwrap();
+    let said = refused(&bench, "a.elf", "a.elf");
+    for expected in [
+        "found a program that starts at 0x21010500, expected one that starts with the payload of slot A, at 0x21010400",
+        "the linker script must put the code that starts first",
+    ] {
+        assert!(said.contains(expected), "{expected} in {said}");
+    }
+    for (first, found) in [
+        ([0; 4], "0x00000000"),
+        ([0xFF; 4], "0xffffffff"),
+        ([0, 0, 0x13, 0], "0x00130000"),
+    ] {
+        let mut bytes = program(PAYLOAD[0], 1);
+        bytes[..4].copy_from_slice(&first);
+        fs::write(bench.path("a.bin"), bytes).unwrap();
+        let said = refused(&bench, "a.bin@0x21010400", "a.bin@0x21020400");
+        let expected =
+            format!("found {found} at the payload's start, which is no instruction (B060");
+        assert!(said.contains(&expected), "{expected} in {said}");
+    }
+}
+
+#[test]
+fn one_link_of_a_riscv_program_given_twice_is_no_program_for_both_slots() {
+    let bench = riscv();
+    fs::write(bench.path("a.bin"), program(PAYLOAD[0], 1)).unwrap();
+    let said = refused(&bench, "a.bin@0x21010400", "a.bin@0x21020400");
+    let expected = "found the same bytes as in a.bin, expected a program linked for 0x21020400";
+    assert!(said.contains(expected), "{said}");
+}
+
+#[test]
+fn links_of_other_lengths_are_told_by_the_first_symbol_that_differs() {
+    let deterministic = "the build is not deterministic";
+    // The shorter difference is lost where payloads are filled up to whole units.
+    for (bench, machine, longer, mends) in [
+        (Bench::new(), ARM, 0x80, deterministic),
+        (Bench::new(), ARM, 0x44, deterministic),
+        (riscv(), RISCV, 0x80, "--no-relax"),
+        (riscv(), RISCV, 0x44, "--no-relax"),
+    ] {
+        for (base, name, len) in [(PAYLOAD[0], "a.elf", 0x40), (PAYLOAD[1], "b.elf", longer)] {
+            let mut bytes = program(base, 1);
+            bytes.extend(vec![0x13; len]);
+            let mut file = Elf::new(base, &bytes);
+            file.machine = machine;
+            let start = base + PROGRAM_LEN as u32;
+            file.symbols.push(("last", start, len as u32));
+            fs::write(bench.path(name), file.bytes()).unwrap();
+        }
+        let said = refused(&bench, "a.elf", "b.elf");
+        let symbol = format!(
+            "the first symbol that differs is `last` of {longer} bytes at offset {PROGRAM_LEN:#x}: 64 in the other link"
+        );
+        for expected in [symbol.as_str(), mends] {
+            assert!(said.contains(expected), "{expected} in {said}");
+        }
+    }
+}
+
+/// The bench with another processor.
+fn riscv() -> Bench {
+    let bench = Bench::new();
+    let line = "class = \"bench\"";
+    bench.edit_layout(line, &format!("{line}\narchitecture = \"riscv32\""));
+    bench
 }
 
 fn base(bench: &Bench, slot: Slot) -> u32 {

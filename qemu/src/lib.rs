@@ -6,6 +6,7 @@
 
 mod board;
 mod boot_chip;
+mod conformance;
 mod error;
 mod flash_file;
 mod log_frames;
@@ -15,6 +16,7 @@ mod mapping;
 pub mod story;
 
 pub use board::Board;
+pub use conformance::conformance;
 pub use emulated_flash::{
     Counters, Geometry, Operations, SectorCounters, Trigger, TriggerState, WRITE_UNIT,
 };

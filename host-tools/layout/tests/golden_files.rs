@@ -15,6 +15,13 @@ fn ring() -> Ring {
     Ring::parse(include_str!("golden/ring.toml")).unwrap()
 }
 
+/// The same product with a RISC-V.
+fn riscv32() -> Product {
+    let line = "emulated = true\narchitecture = \"riscv32\"";
+    let text = LAYOUT.replace("emulated = true", line);
+    Product::parse(&text, Path::new("/product")).unwrap()
+}
+
 fn digest_with(from: &str, to: &str) -> String {
     assert!(
         LAYOUT.contains(from),
@@ -24,15 +31,38 @@ fn digest_with(from: &str, to: &str) -> String {
     product.layout.digest.to_string()
 }
 
+/// Compares with a file in the folder `golden`.
+fn assert_golden(name: &str, text: &str, golden: &str) {
+    if text != golden {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::write(&path, text).unwrap();
+        let golden = format!("host-tools/layout/tests/golden/{name}");
+        panic!("if the change is meant: cp {} {golden}", path.display());
+    }
+}
+
 #[test]
 fn the_constants_are_the_golden_file() {
     let text = generate::layout_rs(&product(), &ring());
-    if text != include_str!("golden/layout.rs") {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("layout.rs");
-        std::fs::write(&path, text).unwrap();
-        let golden = "host-tools/layout/tests/golden/layout.rs";
-        panic!("if the change is meant: cp {} {golden}", path.display());
-    }
+    assert_golden("layout.rs", &text, include_str!("golden/layout.rs"));
+}
+
+#[test]
+fn a_riscv_begins_with_its_first_instruction_and_nothing_else_of_the_constants_differs() {
+    let constants = |product| generate::layout_rs(&product, &ring());
+    let [arm, riscv] = [constants(product()), constants(riscv32())];
+    let entry = |of: &str| format!("::bistable_core::verify::Entry::{of};");
+    let (own, others) = (entry("CortexM { ram: &RAM }"), entry("FirstInstruction"));
+    assert!(arm.contains(&own), "{arm}");
+    assert_eq!(riscv, arm.replace(&own, &others));
+}
+
+#[test]
+fn the_linker_script_of_a_riscv_is_the_golden_file() {
+    let product = riscv32();
+    let memory = product.application_memory(Slot::B);
+    let text = generate::memory_x(product.architecture, &memory);
+    assert_golden("riscv32.x", &text, include_str!("golden/riscv32.x"));
 }
 
 #[test]

@@ -64,6 +64,16 @@ fn ids_are_the_uuids_of_rfc_9124() {
     );
 }
 
+#[test]
+fn an_unknown_architecture_is_refused_with_the_line_and_those_that_there_are() {
+    assert_refused(
+        "product",
+        "emulated = true",
+        "emulated = true\narchitecture = \"riscv64\"",
+        "line 5: unknown variant `riscv64`, expected `cortex-m` or `riscv32`",
+    );
+}
+
 // What overlaps.
 
 #[test]

@@ -18,7 +18,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use crate::facts::{Facts, parse_version};
 use crate::image::elf::Link;
 use crate::image::make::make;
-use crate::image::package::{Package, Recorded};
+use crate::image::package::{Package, Recorded, usual_target};
 use crate::image::program::{self, Program, ProgramFile, kept_beside};
 use crate::image::provenance::{Making, Statement};
 use crate::image::records::{Kind, read_given};
@@ -41,14 +41,10 @@ pub struct Arguments {
     /// Its binary, if it has several.
     #[arg(long, value_name = "NAME", requires = "package")]
     pub bin: Option<String>,
-    /// The target triple to build for.
-    #[arg(
-        long,
-        value_name = "TRIPLE",
-        requires = "package",
-        default_value = "thumbv7m-none-eabi"
-    )]
-    pub target: String,
+    /// The target triple to build for; without it, thumbv7m-none-eabi for a Cortex-M, and
+    /// riscv32imac-unknown-none-elf for a RISC-V.
+    #[arg(long, value_name = "TRIPLE", requires = "package")]
+    pub target: Option<String>,
     /// The Cargo.toml of the package or its workspace.
     #[arg(long, value_name = "FILE", requires = "package")]
     pub manifest_path: Option<PathBuf>,
@@ -184,10 +180,11 @@ fn programs(arguments: &Arguments, facts: &Facts) -> Result<Programs, Error> {
             package: None,
         });
     }
+    let usual = usual_target(facts.product.architecture);
     let package = Package {
         name: arguments.package.clone().unwrap_or_default(),
         bin: arguments.bin.clone(),
-        target: arguments.target.clone(),
+        target: arguments.target.clone().unwrap_or_else(|| usual.into()),
         manifest: arguments.manifest_path.clone(),
         profile: arguments.profile.clone(),
         features: arguments.features.clone(),

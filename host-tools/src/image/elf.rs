@@ -11,11 +11,13 @@ use std::path::{Path, PathBuf};
 use bistable_core::layout::Slot;
 use bistable_core::verify::Entry;
 use bistable_layout::Product;
+use bistable_layout::product::Architecture;
 use object::elf::{self, FileHeader32};
 use object::endian::LittleEndian;
 use object::read::elf::{FileHeader as _, ProgramHeader as _, SectionHeader as _, Sym as _};
 
 use crate::Error;
+use crate::image::package;
 use crate::image::pieces::{Piece, flatten};
 use crate::memory_flash::ERASED;
 
@@ -30,6 +32,10 @@ pub struct Link {
     pub payload: Vec<u8>,
     /// Where the processor sees the first of them.
     pub address: u32,
+    /// What it is for.
+    pub architecture: Architecture,
+    /// Whether its file says where it was linked for: others only say where it shall lie.
+    pub says_where: bool,
     symbols: Vec<Symbol>,
     sections: Vec<Section>,
 }
@@ -45,7 +51,7 @@ struct Section {
     address: u64,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Symbol {
     address: u32,
     size: u32,
@@ -68,6 +74,8 @@ impl Link {
         check_machine(path, header.e_machine.get(LittleEndian), entry)?;
         let segments = segments(path, bytes, header)?;
         let mut link = Self::of_pieces(path, segments, product, entry, slot)?;
+        link.check_start(header.e_entry.get(LittleEndian), entry, slot)?;
+        link.says_where = true;
         link.symbols = symbols(bytes, header);
         link.sections = sections(bytes, header, link.address);
         Ok(link)
@@ -86,6 +94,8 @@ impl Link {
             path: path.into(),
             payload: flatten(path, pieces, product, slot)?,
             address: product.layout.payload_address(slot),
+            architecture: product.architecture,
+            says_where: false,
             symbols: Vec::new(),
             sections: Vec::new(),
         };
@@ -117,6 +127,45 @@ impl Link {
         }
     }
 
+    /// The first symbol that another link of the program has elsewhere, in another length or not at all, for people.
+    #[must_use]
+    pub fn first_unlike(&self, other: &Self) -> Option<String> {
+        let (own, others) = (self.placed_symbols(), other.placed_symbols());
+        let (own, other) = own
+            .into_iter()
+            .zip(others)
+            .find(|(own, other)| own != other)?;
+        let Symbol {
+            address: offset,
+            size,
+            name,
+        } = own;
+        let instead = match (other.name == name, other.address == offset) {
+            (false, _) => format!("`{}` in the other link", other.name),
+            (true, true) => format!("{} in the other link", other.size),
+            (true, false) => format!("at {:#x} in the other link", other.address),
+        };
+        Some(format!(
+            "the first symbol that differs is `{name}` of {size} bytes at offset {offset:#x}: {instead}"
+        ))
+    }
+
+    /// The symbols in the payload, by their offset in it.
+    fn placed_symbols(&self) -> Vec<Symbol> {
+        let inside = |offset: &u32| (*offset as usize) < self.payload.len();
+        let placed = self.symbols.iter().filter_map(|symbol| {
+            let offset = symbol.address.checked_sub(self.address);
+            let address = offset.filter(inside)?;
+            Some(Symbol {
+                address,
+                ..symbol.clone()
+            })
+        });
+        let mut placed: Vec<_> = placed.collect();
+        placed.sort();
+        placed
+    }
+
     /// The section that the byte at `offset` from the payload's start lies in; `None` for a gap, and
     /// without a table of sections.
     #[must_use]
@@ -134,22 +183,54 @@ impl Link {
         let len = u32::try_from(self.payload.len()).unwrap_or(u32::MAX);
         let end = self.address.saturating_add(len);
         let first = self.payload.first_chunk().copied().unwrap_or_default();
-        entry.check(first, self.address..end).map_err(|refusal| {
-            let [a, b, c, d, e, f, g, h] = first;
-            let stack = u32::from_le_bytes([a, b, c, d]);
-            let reset = u32::from_le_bytes([e, f, g, h]);
-            Error::unexpected(
-                &self.path,
-                format!("stack pointer {stack:#x} and reset vector {reset:#x} at the payload's start ({refusal})"),
+        let Err(refusal) = entry.check(first, self.address..end) else {
+            return Ok(());
+        };
+        let [a, b, c, d, e, f, g, h] = first;
+        let [first, second] = [[a, b, c, d], [e, f, g, h]].map(u32::from_le_bytes);
+        let address = self.address;
+        let (found, expected, hint) = match entry {
+            Entry::CortexM { .. } => (
                 format!(
-                    "a vector table for slot {slot:?}: a stack in the layout's RAM, code in {:#x}..{end:#x}",
-                    self.address
+                    "stack pointer {first:#x} and reset vector {second:#x} at the payload's start ({refusal})"
+                ),
+                format!(
+                    "a vector table for slot {slot:?}: a stack in the layout's RAM, code in {address:#x}..{end:#x}"
                 ),
                 "the linker script must put the vector table first",
-            )
-        })
+            ),
+            Entry::FirstInstruction => (
+                format!(
+                    "{first:#010x} at the payload's start, which is no instruction ({refusal})"
+                ),
+                format!("the first instruction of a program for slot {slot:?}, at {address:#x}"),
+                STARTS_FIRST,
+            ),
+        };
+        Err(Error::unexpected(&self.path, found, expected, hint))
+    }
+
+    /// A processor that begins with the payload's first byte does not ask where the file says that it begins.
+    fn check_start(&self, start: u32, entry: Entry<'_>, slot: Slot) -> Result<(), Error> {
+        let is_elsewhere = start != 0 && start != self.address;
+        if entry != Entry::FirstInstruction || !is_elsewhere {
+            return Ok(());
+        }
+        Err(Error::unexpected(
+            &self.path,
+            format!("a program that starts at {start:#x}"),
+            format!(
+                "one that starts with the payload of slot {slot:?}, at {:#x}",
+                self.address
+            ),
+            STARTS_FIRST,
+        ))
     }
 }
+
+/// What mends a program whose first byte is not where it starts.
+const STARTS_FIRST: &str =
+    "the linker script must put the code that starts first, at the payload's start";
 
 fn header<'d>(path: &Path, bytes: &'d [u8]) -> Result<&'d FileHeader32<LittleEndian>, Error> {
     let refuse = |found: String| {
@@ -180,9 +261,9 @@ fn header<'d>(path: &Path, bytes: &'d [u8]) -> Result<&'d FileHeader32<LittleEnd
 }
 
 fn check_machine(path: &Path, machine: u16, entry: Entry<'_>) -> Result<(), Error> {
-    let (wanted, name) = match entry {
-        Entry::CortexM { .. } => (elf::EM_ARM, "an Arm Cortex-M"),
-        Entry::FirstInstruction => (elf::EM_RISCV, "a RISC-V"),
+    let (wanted, name, target) = match entry {
+        Entry::CortexM { .. } => (elf::EM_ARM, "an Arm Cortex-M", package::CORTEX_M_TARGET),
+        Entry::FirstInstruction => (elf::EM_RISCV, "a RISC-V", package::RISCV32_TARGET),
     };
     if machine == wanted {
         return Ok(());
@@ -197,7 +278,7 @@ fn check_machine(path: &Path, machine: u16, entry: Entry<'_>) -> Result<(), Erro
         path,
         format!("a program for machine {found}"),
         format!("one for {name}"),
-        "build it for the board's target, such as thumbv7m-none-eabi",
+        format!("build it for the board's target, such as {target}"),
     ))
 }
 

@@ -15,6 +15,7 @@ use bistable_core::refusal::Refusal;
 use bistable_core::state::{Image, Origin, SlotState, Snapshot};
 use bistable_core::transition::{Event, transition};
 use bistable_core::verify::{Rules, verify, verify_payload};
+use bistable_layout::product::Architecture;
 use ed25519_compact::{KeyPair, Seed};
 
 use crate::facts::Facts;
@@ -376,15 +377,16 @@ impl Judge<'_> {
             Err(refusal) if failed_before(refusal) => self.starts(image, slot),
             answer => answer,
         };
+        let start = match self.facts.product.architecture {
+            Architecture::CortexM => "vector table",
+            Architecture::Riscv32 => "first instruction",
+        };
         let found = match &answer {
-            Ok(()) => format!(
-                "boots: payload {} and its vector table",
-                manifest.payload(slot)
-            ),
+            Ok(()) => format!("boots: payload {} and its {start}", manifest.payload(slot)),
             Err(refusal) => refusal.text().into(),
         };
         let expected = format!(
-            "payload {:.4}, a vector table for {:#x}",
+            "payload {:.4}, a {start} for {:#x}",
             manifest.payload(slot),
             self.facts.product.layout.payload_address(slot)
         );
@@ -412,7 +414,7 @@ impl Judge<'_> {
         verify(&mut flash, slot, expected, &rules, &mut NoWatchdog).map(drop)
     }
 
-    /// Only vector table and payload.
+    /// Only what the processor starts with, and the payload.
     fn starts(&self, image: &ImageFile, slot: Slot) -> Result<(), Refusal> {
         let layout = &self.facts.product.layout;
         let mut bytes = installed(image, layout, slot)?;

@@ -7,12 +7,28 @@ use std::process::{Command, Stdio};
 use bistable_core::layout::Slot;
 use bistable_firmware::Toolchain;
 use bistable_layout::build::SLOT_VARIABLE;
+use bistable_layout::product::Architecture;
 use cargo_metadata::PackageId;
 use serde::Deserialize;
 
 use crate::image::project::{Project, called_in};
 use crate::image::remap;
 use crate::{Error, files};
+
+/// The target of a Cortex-M product, if nobody says another.
+pub(crate) const CORTEX_M_TARGET: &str = "thumbv7m-none-eabi";
+
+/// The target of a RISC-V product, if nobody says another.
+pub(crate) const RISCV32_TARGET: &str = "riscv32imac-unknown-none-elf";
+
+/// The target triple of a product's packages, if nobody says it.
+#[must_use]
+pub const fn usual_target(architecture: Architecture) -> &'static str {
+    match architecture {
+        Architecture::CortexM => CORTEX_M_TARGET,
+        Architecture::Riscv32 => RISCV32_TARGET,
+    }
+}
 
 /// An application package, and how it is built.
 #[derive(Clone, Debug)]

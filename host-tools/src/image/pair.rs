@@ -1,22 +1,28 @@
 //! Two links of one program: what differs must be addresses.
 //!
-//! Each byte that differs must belong to a field that holds an address in the slot, so that its value
-//! in B is that in A and the distance of the slots:
+//! Each byte that differs must belong to a field that holds an address in the slot, or the way to one. Two kinds of
+//! field are known: a 32-bit word (little-endian, at a 2-aligned offset), whose value in B is that in A and the
+//! distance of the slots, and an instruction of the [Cortex-M](cortex_m) or of [RISC-V](riscv).
 //!
-//! | field | where | as linked for B |
-//! | --- | --- | --- |
-//! | 32-bit word, little-endian | at a 2-aligned offset | A + distance |
-//! | immediate of MOVW (Armv7-M, encoding T3) | at a 2-aligned offset | A + low half of the distance |
-//! | immediate of MOVT (encoding T1) | the same | A + high half, and 1 more if the low half may carry |
-//!
-//! Whatever else differs comes from a build that is not deterministic, and is refused. The device does
-//! not depend on this: it compares digests.
+//! Whatever else differs comes from a build that is not deterministic, or from a linker that chose other
+//! instructions for the other address, and is refused. The device does not depend on this: it compares digests.
+
+mod cortex_m;
+mod riscv;
 
 use bistable_core::digest::Digest;
 use bistable_core::layout::Slot;
+use bistable_layout::product::Architecture;
 
 use crate::Error;
 use crate::image::elf::Link;
+
+/// What mends a build that gives other bytes each time.
+const NOT_DETERMINISTIC: &str = "the build is not deterministic: both links need the same sources, toolchain, features and paths";
+
+/// What keeps a linker for RISC-V from choosing instructions by their distance to what they call.
+const NO_RELAXATION: &str = "turn linker relaxation off in the package's build script, with \
+    `println!(\"cargo::rustc-link-arg-bins=--no-relax\");` (where a C compiler links: -Wl,--no-relax)";
 
 /// One program for both slots.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,35 +37,25 @@ impl Pair {
     /// # Errors
     /// They differ in more than addresses.
     pub fn new(a: Link, b: Link) -> Result<Self, Error> {
-        let hint = "the build is not deterministic: both links need the same sources, toolchain, features and paths";
-        if a.payload.len() != b.payload.len() {
-            return Err(Error::unexpected(
-                &b.path,
-                format!("{} bytes to program", b.payload.len()),
-                format!("{}, as in {}", a.payload.len(), a.path.display()),
-                hint,
-            ));
+        let moved = Moved {
+            architecture: a.architecture,
+            distance: b.address.wrapping_sub(a.address),
+        };
+        if moved.is_one_link(&a, &b) {
+            return Err(one_link(&a, &b));
         }
-        let distance = b.address.wrapping_sub(a.address);
-        if let Some(at) = first_unexplained(&a.payload, &b.payload, distance) {
-            let byte = |link: &Link| link.payload.get(at).copied().unwrap_or_default();
-            return Err(Error::unexpected(
-                &b.path,
-                format!(
-                    "byte {:#04x} at offset {at:#x} of the payload, in {}",
-                    byte(&b),
-                    b.symbol_at(at)
-                ),
-                format!(
-                    "{:#04x} as in {}, or an address {distance:#x} higher",
-                    byte(&a),
-                    a.path.display()
-                ),
-                hint,
-            ));
+        let unexplained = moved.first_unexplained(&a.payload, &b.payload);
+        if a.payload.len() == b.payload.len() && unexplained.is_none() {
+            return Ok(Self {
+                payloads: [a.payload, b.payload],
+            });
         }
-        Ok(Self {
-            payloads: [a.payload, b.payload],
+        if let Some(at) = moved.relaxed_at(&a.payload, &b.payload) {
+            return Err(relaxed(&a, &b, at));
+        }
+        Err(match unexplained {
+            Some(at) if a.payload.len() == b.payload.len() => unlike(&a, &b, at, moved.distance),
+            _ => not_as_long(&a, &b),
         })
     }
 
@@ -76,80 +72,134 @@ impl Pair {
     }
 }
 
-/// The first byte that differs and belongs to no address.
-fn first_unexplained(a: &[u8], b: &[u8], distance: u32) -> Option<usize> {
-    let mut explained_to = 0;
-    for (at, (in_a, in_b)) in a.iter().zip(b).enumerate() {
-        if in_a == in_b || at < explained_to {
-            continue;
+fn one_link(a: &Link, b: &Link) -> Error {
+    Error::unexpected(
+        &b.path,
+        format!("the same bytes as in {}", a.path.display()),
+        format!("a program linked for {:#x}", b.address),
+        "link it for each slot; bytes for both slots are taken from ELF files, which say where they were linked",
+    )
+}
+
+/// The linker wrote shorter instructions at offset `at` of one of them, because what they reach is near.
+fn relaxed(a: &Link, b: &Link, at: usize) -> Error {
+    Error::unexpected(
+        &b.path,
+        format!(
+            "other instructions at offset {at:#x} of the payload for slot B, in {}, and {} bytes",
+            b.symbol_at(at),
+            b.payload.len()
+        ),
+        format!(
+            "those for slot A, and {} bytes, as in {}: what they reach is near from one slot only, and there the \
+             linker relaxed them",
+            a.payload.len(),
+            a.path.display(),
+        ),
+        NO_RELAXATION,
+    )
+}
+
+fn not_as_long(a: &Link, b: &Link) -> Error {
+    let (symbol, hint) = first_unlike(a, b);
+    Error::unexpected(
+        &b.path,
+        format!("{} bytes to program{symbol}", b.payload.len()),
+        format!("{}, as in {}", a.payload.len(), a.path.display()),
+        hint,
+    )
+}
+
+fn unlike(a: &Link, b: &Link, at: usize, distance: u32) -> Error {
+    let byte = |link: &Link| link.payload.get(at).copied().unwrap_or_default();
+    let (symbol, hint) = first_unlike(a, b);
+    Error::unexpected(
+        &b.path,
+        format!(
+            "byte {:#04x} at offset {at:#x} of the payload, in {}{symbol}",
+            byte(b),
+            b.symbol_at(at)
+        ),
+        format!(
+            "{:#04x} as in {}, or an address {distance:#x} higher",
+            byte(a),
+            a.path.display()
+        ),
+        hint,
+    )
+}
+
+/// The first symbol that has another place or length, and what to do about it.
+fn first_unlike(a: &Link, b: &Link) -> (String, String) {
+    let symbol = b.first_unlike(a).map(|symbol| format!(" ({symbol})"));
+    let may_be_relaxed = symbol.is_some() || a.payload.len() != b.payload.len();
+    let hint = match a.architecture {
+        Architecture::Riscv32 if may_be_relaxed => {
+            format!("{NO_RELAXATION}; if it is off, {NOT_DETERMINISTIC}")
         }
-        // Any field that this byte is in begins at most three bytes before it.
-        let field = (at.saturating_sub(3)..=at)
-            .filter(|start| start.is_multiple_of(2))
-            .find(|start| {
-                let field = |bytes: &[u8]| bytes.get(*start..)?.first_chunk().copied();
-                match (field(a), field(b)) {
-                    (Some(in_a), Some(in_b)) => is_moved_address(in_a, in_b, distance),
-                    _ => false,
-                }
-            });
-        match field {
-            Some(start) => explained_to = start + 4,
-            None => return Some(at),
+        _ => NOT_DETERMINISTIC.to_owned(),
+    };
+    (symbol.unwrap_or_default(), hint)
+}
+
+/// How a program was moved from one slot to the other.
+#[derive(Clone, Copy)]
+struct Moved {
+    architecture: Architecture,
+    /// By so many bytes, modulo 2³².
+    distance: u32,
+}
+
+impl Moved {
+    /// Whether both are the program of one slot. A Cortex-M's vector table says which; where there is none, a
+    /// program without any address would look the same, and is believed only if its file says where it lies.
+    fn is_one_link(self, a: &Link, b: &Link) -> bool {
+        let unsaid = !(a.says_where && b.says_where);
+        let tells_nothing = self.architecture == Architecture::Riscv32 && self.distance != 0;
+        tells_nothing && unsaid && a.payload == b.payload
+    }
+
+    /// The first byte that differs and belongs to no address.
+    fn first_unexplained(self, a: &[u8], b: &[u8]) -> Option<usize> {
+        let mut explained_to = 0;
+        for (at, (in_a, in_b)) in a.iter().zip(b).enumerate() {
+            if in_a == in_b || at < explained_to {
+                continue;
+            }
+            // Any field that this byte is in begins at most three bytes before it.
+            let field = (at.saturating_sub(3)..=at)
+                .filter(|start| start.is_multiple_of(2))
+                .filter_map(|start| {
+                    let len = self.field(a.get(start..)?, b.get(start..)?)?;
+                    Some(start + len)
+                })
+                .find(|end| *end > at);
+            match field {
+                Some(end) => explained_to = end,
+                None => return Some(at),
+            }
+        }
+        None
+    }
+
+    /// How many bytes the field has that `a` and `b` begin with, if it holds an address and was moved.
+    fn field(self, a: &[u8], b: &[u8]) -> Option<usize> {
+        let word = |bytes: &[u8]| bytes.first_chunk().copied().map(u32::from_le_bytes);
+        if word(b)?.wrapping_sub(word(a)?) == self.distance {
+            return Some(4);
+        }
+        match self.architecture {
+            Architecture::CortexM => cortex_m::field(a, b, self.distance),
+            Architecture::Riscv32 => riscv::field(a, b, self.distance),
         }
     }
-    None
-}
 
-fn is_moved_address(a: [u8; 4], b: [u8; 4], distance: u32) -> bool {
-    let (word_a, word_b) = (u32::from_le_bytes(a), u32::from_le_bytes(b));
-    if word_b.wrapping_sub(word_a) == distance {
-        return true;
-    }
-    let (Some(a), Some(b)) = (WideMove::decode(a), WideMove::decode(b)) else {
-        return false;
-    };
-    let difference = b.immediate.wrapping_sub(a.immediate);
-    let (low, high) = (distance as u16, (distance >> 16) as u16);
-    let same_instruction = a.opcode == b.opcode;
-    let consistent = match a.opcode & WideMove::TOP {
-        0 => difference == low,
-        _ => difference == high || (low != 0 && difference == high.wrapping_add(1)),
-    };
-    same_instruction && consistent
-}
-
-/// MOVW or MOVT, taken apart (Armv7-M Architecture Reference Manual, A7.7.76 and A7.7.79):
-///
-/// ```text
-///   1 1 1 1 0 i 1 0 t 1 0 0 imm4 │ 0 imm3 Rd imm8       immediate = imm4:i:imm3:imm8, t: MOVT
-/// ```
-struct WideMove {
-    /// All but the immediate: which instruction, which register.
-    opcode: u32,
-    immediate: u16,
-}
-
-impl WideMove {
-    /// The bit in which MOVT differs from MOVW.
-    const TOP: u32 = 0x0080_0000;
-    /// The bits of the immediate: i, imm4, imm3, imm8.
-    const IMMEDIATE: u32 = 0x040F_70FF;
-
-    fn decode([a, b, c, d]: [u8; 4]) -> Option<Self> {
-        let first = u16::from_le_bytes([a, b]);
-        let second = u16::from_le_bytes([c, d]);
-        if first & 0xFB70 != 0xF240 || second & 0x8000 != 0 {
-            return None;
+    /// Where the linker began to choose other instructions for the other address.
+    fn relaxed_at(self, a: &[u8], b: &[u8]) -> Option<usize> {
+        match self.architecture {
+            Architecture::CortexM => None,
+            Architecture::Riscv32 => riscv::relaxed_at(a, b, self.distance),
         }
-        let imm4 = first & 0xF;
-        let i = (first >> 10) & 1;
-        let imm3 = (second >> 12) & 7;
-        let imm8 = second & 0xFF;
-        Some(Self {
-            opcode: (u32::from(first) << 16 | u32::from(second)) & !Self::IMMEDIATE,
-            immediate: imm4 << 12 | i << 11 | imm3 << 8 | imm8,
-        })
     }
 }
 
@@ -159,91 +209,53 @@ mod tests {
 
     const DISTANCE: u32 = 0x0008_0000;
 
-    /// MOVW (`top` false) or MOVT into a register.
-    fn wide_move(top: bool, register: u16, immediate: u16) -> [u8; 4] {
-        let t = u16::from(top) << 7;
-        let first = 0xF240 | t | (immediate >> 12) | ((immediate >> 11) & 1) << 10;
-        let second = ((immediate >> 8) & 7) << 12 | register << 8 | (immediate & 0xFF);
-        let ([a, b], [c, d]) = (first.to_le_bytes(), second.to_le_bytes());
-        [a, b, c, d]
-    }
+    const BOTH: [Architecture; 2] = [Architecture::CortexM, Architecture::Riscv32];
 
-    #[test]
-    fn the_instructions_are_those_of_the_assembler() {
-        // movw r0, #0x1234 and movt r0, #0x2102, as llvm-mc encodes them.
-        assert_eq!(wide_move(false, 0, 0x1234), [0x41, 0xF2, 0x34, 0x20]);
-        assert_eq!(wide_move(true, 0, 0x2102), [0xC2, 0xF2, 0x02, 0x10]);
-        for immediate in [0, 1, 0x0800, 0x1234, 0x8000, 0xFFFF] {
-            for top in [false, true] {
-                let decoded = WideMove::decode(wide_move(top, 3, immediate)).unwrap();
-                assert_eq!(decoded.immediate, immediate);
-                assert_eq!(decoded.opcode & WideMove::TOP != 0, top);
-            }
-        }
+    pub(super) fn first_unexplained(
+        architecture: Architecture,
+        a: &[u8],
+        b: &[u8],
+        distance: u32,
+    ) -> Option<usize> {
+        let moved = Moved {
+            architecture,
+            distance,
+        };
+        moved.first_unexplained(a, b)
     }
 
     #[test]
     fn words_that_differ_by_the_distance_are_explained_wherever_they_lie() {
-        for offset in [0, 2, 4, 6] {
-            let mut a = [0x55; 16];
-            let mut b = a;
-            a[offset..offset + 4].copy_from_slice(&0x2102_1235_u32.to_le_bytes());
-            b[offset..offset + 4].copy_from_slice(&0x210A_1235_u32.to_le_bytes());
-            assert_eq!(first_unexplained(&a, &b, DISTANCE), None, "{offset}");
-            assert_eq!(first_unexplained(&a, &b, DISTANCE * 2), Some(offset + 2));
-        }
-        let a = [[0x55; 2].as_slice(), &0x21FF_FFFF_u32.to_le_bytes()].concat();
-        let b = [[0x55; 2].as_slice(), &0x2207_FFFF_u32.to_le_bytes()].concat();
-        assert_eq!(first_unexplained(&a, &b, DISTANCE), None, "a carry");
-    }
-
-    #[test]
-    fn halves_of_an_address_in_instructions_are_explained() {
-        for address in [0x2102_1234_u32, 0x2102_F800] {
-            for distance in [DISTANCE, 0x0008_1000] {
-                let moved = address + distance;
-                let link = |address: u32| {
-                    let low = wide_move(false, 1, address as u16);
-                    let high = wide_move(true, 1, (address >> 16) as u16);
-                    [[0xBF, 0x00].as_slice(), &low, &high].concat()
-                };
-                let (a, b) = (link(address), link(moved));
-                assert_eq!(
-                    first_unexplained(&a, &b, distance),
-                    None,
-                    "{address:#x} {distance:#x}"
-                );
+        for architecture in BOTH {
+            let unexplained =
+                |a: &[u8], b: &[u8], distance| first_unexplained(architecture, a, b, distance);
+            for offset in [0, 2, 4, 6] {
+                let mut a = [0x55; 16];
+                let mut b = a;
+                a[offset..offset + 4].copy_from_slice(&0x2102_1235_u32.to_le_bytes());
+                b[offset..offset + 4].copy_from_slice(&0x210A_1235_u32.to_le_bytes());
+                assert_eq!(unexplained(&a, &b, DISTANCE), None, "{offset}");
+                assert_eq!(unexplained(&a, &b, DISTANCE * 2), Some(offset + 2));
             }
+            let a = [[0x55; 2].as_slice(), &0x21FF_FFFF_u32.to_le_bytes()].concat();
+            let b = [[0x55; 2].as_slice(), &0x2207_FFFF_u32.to_le_bytes()].concat();
+            assert_eq!(unexplained(&a, &b, DISTANCE), None, "a carry");
         }
-    }
-
-    #[test]
-    fn another_register_or_another_distance_is_not_an_address() {
-        let a = wide_move(true, 1, 0x2102);
-        assert_eq!(
-            first_unexplained(&a, &wide_move(true, 2, 0x210A), DISTANCE),
-            Some(2)
-        );
-        assert_eq!(
-            first_unexplained(&a, &wide_move(true, 1, 0x210B), DISTANCE),
-            Some(2)
-        );
-        assert_eq!(
-            first_unexplained(&a, &wide_move(false, 1, 0x210A), DISTANCE),
-            Some(0)
-        );
     }
 
     #[test]
     fn a_byte_that_differs_for_no_reason_is_found_behind_explained_ones() {
-        let mut a = [0; 64];
-        let mut b = a;
-        a[8..12].copy_from_slice(&0x2102_0000_u32.to_le_bytes());
-        b[8..12].copy_from_slice(&0x210A_0000_u32.to_le_bytes());
-        b[33] = 1;
-        assert_eq!(first_unexplained(&a, &b, DISTANCE), Some(33));
-        b[33] = 0;
-        b[63] = 1;
-        assert_eq!(first_unexplained(&a, &b, DISTANCE), Some(63));
+        for architecture in BOTH {
+            let unexplained = |a: &[u8], b: &[u8]| first_unexplained(architecture, a, b, DISTANCE);
+            let mut a = [0; 64];
+            let mut b = a;
+            a[8..12].copy_from_slice(&0x2102_0000_u32.to_le_bytes());
+            b[8..12].copy_from_slice(&0x210A_0000_u32.to_le_bytes());
+            b[33] = 1;
+            assert_eq!(unexplained(&a, &b), Some(33));
+            b[33] = 0;
+            b[63] = 1;
+            assert_eq!(unexplained(&a, &b), Some(63));
+        }
     }
 }

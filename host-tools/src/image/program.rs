@@ -1,8 +1,9 @@
 //! A program file as somebody gives it: ELF, Intel HEX, or a raw binary with its address.
 //!
-//! The kind is seen from the bytes, not from the file's name. On a Cortex-M no binary can be taken for
-//! another kind: it begins with a stack pointer, which is a multiple of 8, and the first bytes of the
-//! others are not.
+//! The kind is seen from the bytes, not from the file's name. No binary can be taken for another kind: that of
+//! a Cortex-M begins with a stack pointer, which is a multiple of 8, and the first bytes of the others are not;
+//! that of a RISC-V begins with an instruction, and the others' are a reserved one (ELF) or load registers from
+//! a stack that there is not yet (Intel HEX).
 
 use std::borrow::Cow;
 use std::ffi::OsString;

@@ -20,7 +20,7 @@ use crate::image::cyclonedx::Bom;
 use crate::image::elf::Link;
 use crate::image::file::ImageFile;
 use crate::image::make::make;
-use crate::image::package::{Package, Recorded};
+use crate::image::package::{Package, Recorded, usual_target};
 use crate::image::provenance::{Parameters, Resource, Statement, materials};
 use crate::image::records::{Kind, Record};
 use crate::image::sbom;
@@ -47,7 +47,7 @@ pub struct Arguments {
     /// Its binary; the provenance says it otherwise.
     #[arg(long, value_name = "NAME")]
     pub bin: Option<String>,
-    /// The target triple; the provenance says it otherwise, and without one it is thumbv7m-none-eabi.
+    /// The target triple; the provenance says it otherwise, and without one it is what `image build` takes.
     #[arg(long, value_name = "TRIPLE")]
     pub target: Option<String>,
     /// The Cargo.toml of the package or its workspace.
@@ -169,7 +169,8 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
         .found()
         .and_then(|found| Statement::parse(&found.bytes));
     let parameters = statement.as_ref().map(Statement::parameters);
-    let recorded = package(arguments, parameters)?.build_recorded()?;
+    let usual = usual_target(facts.product.architecture);
+    let recorded = package(arguments, parameters, usual)?.build_recorded()?;
     let [a, b] = &recorded.programs;
     let links = [
         Link::parse(&a.path, &a.bytes, &facts.product, facts.entry(), Slot::A)?,
@@ -203,7 +204,11 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
 }
 
 /// The arguments, else what the provenance says, else what `image build` takes.
-fn package(arguments: &Arguments, said: Option<&Parameters>) -> Result<Package, Error> {
+fn package(
+    arguments: &Arguments,
+    said: Option<&Parameters>,
+    usual_target: &str,
+) -> Result<Package, Error> {
     let name = arguments.package.clone();
     let name = name.or_else(|| said.map(|said| said.package.clone()));
     let said_text = |field: fn(&Parameters) -> &String| said.map(|said| field(said).clone());
@@ -220,7 +225,7 @@ fn package(arguments: &Arguments, said: Option<&Parameters>) -> Result<Package, 
         bin: (arguments.bin.clone()).or_else(|| said.and_then(|said| said.bin.clone())),
         target: (arguments.target.clone())
             .or_else(|| said_text(|said| &said.target))
-            .unwrap_or_else(|| "thumbv7m-none-eabi".into()),
+            .unwrap_or_else(|| usual_target.into()),
         manifest: arguments.manifest_path.clone(),
         profile: (arguments.profile.clone())
             .or_else(|| said_text(|said| &said.profile))

@@ -26,7 +26,7 @@ pub(super) const CHUNKS: &str =
     "Each chunk is verified before it is written, as it will lie in its slot.";
 pub(super) const LENGTH: &str = "The file ends with its last chunk.";
 pub(super) const SLOT: &str = "The whole payload is verified before it is activated and at every boot; reset vector and stack \
-     pointer suit the board.";
+     pointer, or first instruction, suit the board.";
 
 /// The parts of a file behind the header.
 pub(super) const PARTS: [(&str, &str); 3] =

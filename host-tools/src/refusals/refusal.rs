@@ -192,8 +192,9 @@ pub const fn explain(refusal: Refusal) -> Explanation {
             UPDATER,
         ),
         Refusal::BadResetVector => (
-            "a vector table at the payload's start whose reset vector lies in it, for this slot",
-            "build it for this layout, with the vector table first",
+            "at the payload's start what this slot's processor starts with: on a Cortex-M a vector table whose reset \
+             vector lies in the payload, on RISC-V an instruction",
+            "build it for this layout, with the vector table, or the code that starts, first",
             ALL,
         ),
         Refusal::BadStackPointer => (

@@ -74,9 +74,9 @@ pub struct Arguments {
     /// Where to wait for it.
     #[arg(long, value_name = "PORT", default_value_t = debugger::PORT, value_parser = clap::value_parser!(u16).range(1..))]
     pub debug_port: u16,
-    /// The emulator.
-    #[arg(long, value_name = "PROGRAM", default_value = "qemu-system-arm")]
-    pub emulator: PathBuf,
+    /// The emulator; the board says it otherwise.
+    #[arg(long, value_name = "PROGRAM")]
+    pub emulator: Option<PathBuf>,
 }
 
 /// A slot, on the command line.
@@ -103,14 +103,14 @@ impl From<SlotName> for Slot {
 /// # Errors
 /// Something could not be built or started, or it did not go as it was asked for.
 pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
-    // What follows happens in the workspace's folder.
-    let emulator = match arguments.emulator.components().count() {
-        1 => arguments.emulator.clone(), // a command
-        _ => from_here(&arguments.emulator)?,
-    };
+    let emulator = arguments.emulator.as_deref();
+    let emulator = emulator.map(command_from_here).transpose()?;
     let store = arguments.serve.as_deref().map(from_here).transpose()?;
-    check_emulator(&emulator)?;
+    // From here on in the workspace's folder.
     let project = Project::find(arguments)?;
+    let board = project.board;
+    let emulator = emulator.unwrap_or_else(|| board.emulator().0.into());
+    check_emulator(&emulator, board)?;
     let facts = Facts::read(&project.layout())?;
     let bootloader = project.build_bootloader()?;
     let written = match arguments.keep {
@@ -133,7 +133,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
         false => None,
     };
     drop(flash);
-    let mut config = Config::new(Board::Mps2An385, &bootloader, &written.flash);
+    let mut config = Config::new(board, &bootloader, &written.flash);
     config = config.with_program("bootloader", &bootloader);
     config.emulator = emulator;
     config.announcements = true;
@@ -151,8 +151,16 @@ fn from_here(path: &Path) -> Result<PathBuf, Error> {
     std::path::absolute(path).map_err(Error::io(path, "find it from here"))
 }
 
+/// A program by its path, or by its name alone.
+fn command_from_here(program: &Path) -> Result<PathBuf, Error> {
+    match program.components().count() {
+        1 => Ok(program.into()),
+        _ => from_here(program),
+    }
+}
+
 /// Asked before anything is built.
-fn check_emulator(emulator: &Path) -> Result<(), Error> {
+fn check_emulator(emulator: &Path, board: Board) -> Result<(), Error> {
     let mut command = Command::new(emulator);
     command.arg("--version").stdin(Stdio::null());
     let found = match command.stdout(Stdio::null()).stderr(Stdio::null()).status() {
@@ -163,9 +171,12 @@ fn check_emulator(emulator: &Path) -> Result<(), Error> {
     Err(Error::unexpected(
         emulator,
         found,
-        "an emulator of Cortex-M boards",
-        "install it (Debian, Ubuntu: `sudo apt-get install qemu-system-arm`; macOS: `brew install qemu`), \
-         or name another one with --emulator",
+        format!("an emulator of {board}, such as {}", board.emulator().0),
+        format!(
+            "install it (Debian, Ubuntu: `sudo apt-get install {}`; macOS: `brew install qemu`), \
+             or name another one with --emulator",
+            board.emulator().1
+        ),
     ))
 }
 

@@ -4,6 +4,7 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use bistable_qemu::Board;
 use cargo_metadata::{Metadata, MetadataCommand};
 use serde::Deserialize;
 
@@ -23,6 +24,8 @@ pub(super) struct Project {
     root: PathBuf,
     /// Where files of runs go.
     folder: PathBuf,
+    /// What it runs on.
+    pub(super) board: Board,
     pub(super) settings: Settings,
     pub(super) package: Package,
     /// `1.0.0`: of the package.
@@ -66,9 +69,9 @@ impl Project {
         let called_for = elf.is_some().then(|| env::var("CARGO_PKG_NAME").ok());
         let wanted = arguments.package.clone().or(called_for.flatten());
         let (name, settings) = application(&metadata, &manifest, wanted)?;
-        check_board(&settings, &manifest)?;
+        let board = board(&settings, &manifest)?;
         let bootloader_version = version_of(&metadata, &settings.bootloader, &manifest)?;
-        let built = Built::of(elf.as_deref(), &arguments.profile);
+        let built = Built::of(elf.as_deref(), &arguments.profile, board);
         let folder = metadata
             .target_directory
             .join("bistable")
@@ -87,6 +90,7 @@ impl Project {
             },
             root,
             folder,
+            board,
             settings,
             bootloader_version,
         })
@@ -207,16 +211,18 @@ fn version_of(metadata: &Metadata, name: &str, manifest: &Path) -> Result<String
     })
 }
 
-fn check_board(settings: &Settings, manifest: &Path) -> Result<(), Error> {
-    match settings.board.as_str() {
-        "mps2-an385" => Ok(()),
-        other => Err(Error::unexpected(
+/// The board that the settings name.
+fn board(settings: &Settings, manifest: &Path) -> Result<Board, Error> {
+    let name = settings.board.as_str();
+    Board::named(name).ok_or_else(|| {
+        let names = Board::ALL.map(Board::name).join(", ");
+        Error::unexpected(
             manifest,
-            format!("the board `{other}`"),
-            "mps2-an385, the only one that is emulated so far",
-            "other boards cannot be run from here yet",
-        )),
-    }
+            format!("the board `{name}`"),
+            format!("one that is emulated: {names}"),
+            "other boards cannot be run from here",
+        )
+    })
 }
 
 /// How a program was built, by where cargo put it: `target/TRIPLE/PROFILE/NAME`.
@@ -227,7 +233,7 @@ struct Built {
 }
 
 impl Built {
-    fn of(elf: Option<&Path>, profile: &str) -> Self {
+    fn of(elf: Option<&Path>, profile: &str, board: Board) -> Self {
         let part = |place: usize| {
             let part = elf?.ancestors().nth(place)?.file_name()?;
             Some(part.to_string_lossy().into_owned())
@@ -237,7 +243,7 @@ impl Built {
             _ => folder,
         });
         Self {
-            target: part(2).unwrap_or_else(|| "thumbv7m-none-eabi".into()),
+            target: part(2).unwrap_or_else(|| board.target().into()),
             profile: folder.unwrap_or_else(|| profile.into()),
             bin: part(0),
         }
@@ -250,13 +256,42 @@ mod tests {
 
     #[test]
     fn how_a_program_was_built_is_told_by_its_place() {
+        let of = |path, profile| Built::of(path, profile, Board::Mps2An385);
         let path = Path::new("/w/target/thumbv7m-none-eabi/debug/blinky");
-        let built = Built::of(Some(path), "ignored");
+        let built = of(Some(path), "ignored");
         assert_eq!(built.target, "thumbv7m-none-eabi");
         assert_eq!(built.profile, "dev");
         assert_eq!(built.bin.as_deref(), Some("blinky"));
         let path = Path::new("/w/target/thumbv7em-none-eabi/firmware/blinky");
-        assert_eq!(Built::of(Some(path), "ignored").profile, "firmware");
-        assert_eq!(Built::of(None, "firmware").profile, "firmware");
+        assert_eq!(of(Some(path), "ignored").profile, "firmware");
+        assert_eq!(of(None, "firmware").profile, "firmware");
+    }
+
+    #[test]
+    fn what_is_not_built_yet_is_built_for_the_board() {
+        for (board, target) in [
+            (Board::Mps2An385, "thumbv7m-none-eabi"),
+            (Board::Riscv32Virt, "riscv32imac-unknown-none-elf"),
+        ] {
+            assert_eq!(Built::of(None, "dev", board).target, target);
+        }
+    }
+
+    #[test]
+    fn a_board_that_is_not_emulated_is_refused_with_those_that_are() {
+        let settings = |board: &str| Settings {
+            board: board.into(),
+            layout: PathBuf::new(),
+            bootloader: String::new(),
+            key: PathBuf::new(),
+            sequence: 1,
+            security_counter: 1,
+        };
+        let of = |name| board(&settings(name), Path::new("Cargo.toml"));
+        assert_eq!(of("riscv32-virt").unwrap(), Board::Riscv32Virt);
+        let said = of("esp32-c3").unwrap_err().to_string();
+        let expected =
+            "found the board `esp32-c3`, expected one that is emulated: mps2-an385, riscv32-virt";
+        assert!(said.contains(expected), "{said}");
     }
 }

@@ -1,4 +1,4 @@
-//! A small ELF file, as a linker for Arm would write it (System V ABI, gABI 4.1, chapter 4).
+//! A small ELF file, as a linker would write it (System V ABI, gABI 4.1, chapter 4).
 
 use std::ops::Range;
 
@@ -8,10 +8,12 @@ const SECTION_HEADER: usize = 40;
 
 /// What goes into the file; each test changes what it is about.
 pub(crate) struct Elf {
-    /// `e_machine`: 40 is Arm.
+    /// `e_machine`: 40 is Arm, 243 RISC-V.
     pub(crate) machine: u16,
     /// `EI_CLASS`: 1 is 32-bit.
     pub(crate) class: u8,
+    /// `e_entry`: where the program starts; 0 says nothing.
+    pub(crate) start: u32,
     /// Physical address and bytes.
     pub(crate) segments: Vec<(u32, Vec<u8>)>,
     /// Name, address and size of functions.
@@ -23,6 +25,7 @@ impl Elf {
         Self {
             machine: 40,
             class: 1,
+            start: 0,
             segments: vec![(address, bytes.to_vec())],
             symbols: vec![("_ZN4demo4main17h0123456789abcdefE", address + 0x101, 0x400)],
         }
@@ -71,7 +74,13 @@ impl Elf {
         for half in [2, self.machine] {
             file.extend_from_slice(&half.to_le_bytes());
         }
-        for word in [1, 0, HEADER as u32, sections_at as u32, 0x0500_0000] {
+        for word in [
+            1,
+            self.start,
+            HEADER as u32,
+            sections_at as u32,
+            0x0500_0000,
+        ] {
             file.extend_from_slice(&u32::to_le_bytes(word));
         }
         let count = self.segments.len();

@@ -2,12 +2,17 @@
 
 use std::process::Command;
 
-use crate::demo::set_up;
+use bistable_qemu::Board;
+
+use crate::demo::{asked_for, set_up};
 use crate::run::{Outcome, built, cargo, repository, run};
 
 /// Measures.
 pub(crate) fn bench(arguments: &[String]) -> Outcome {
-    set_up()?;
+    match asked_for(arguments) {
+        Some(board) => set_up(&[board])?,
+        None => set_up(&Board::ALL)?,
+    }
     run(bench_command()?.args(arguments))
 }
 

@@ -1,22 +1,17 @@
 //! `cargo xtask test`: every check, one after the other, and what came of each in the last lines.
 
-use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
 use bistable_firmware::Toolchain;
+use bistable_qemu::Board;
 
 use crate::bench::{self, Compared};
-use crate::demo::{demo_command, development_ring, emulator, host_tools};
+use crate::conformance;
+use crate::demo::{development_ring, emulator, host_tools, toolchain};
 use crate::explore::{COMPARISON, explore};
-use crate::run::{FIRMWARE_TARGET, Outcome, built, cargo, repository, run};
-
-/// The power cuts of the story that the checks tell; the demo draws its own.
-const SEED: &str = "0xb157ab1e";
-
-/// The steps of the story.
-const STEPS: std::ops::RangeInclusive<u8> = 1..=12;
+use crate::run::{Outcome, built, cargo, repository, run};
+use crate::stories;
 
 enum Finding {
     Passed,
@@ -52,56 +47,78 @@ pub(crate) fn all() -> Outcome {
     report.check("the explorer", || explore(&[]));
     report.check("host tools", || {
         host_tools()?;
-        development_ring()
+        Board::ALL.into_iter().try_for_each(development_ring)
     });
-    match Toolchain::for_target(FIRMWARE_TARGET) {
-        Ok(toolchain) => firmware(&mut report, &toolchain),
+    match Board::ALL.map(toolchain).into_iter().collect() {
+        Ok(toolchains) => firmware(&mut report, toolchains),
         Err(error) => {
             for check in [
                 "firmware",
                 "clippy, firmware",
                 "the figures",
                 "the tools at work",
-                "the demo",
+                "conformance, on each board",
+                "the demo, on each board",
                 "planted failures",
             ] {
-                report.skip(check, &error.to_string());
+                report.skip(check, &error);
             }
         }
     }
     report.close()
 }
 
-/// What goes onto the board, each by itself: built together, they would share their crates' features.
-const FIRMWARE: [&[&str]; 4] = [
-    &["-p", "mps2-an385-bootloader"],
-    &["-p", "mps2-an385-bootloader", "--features", "log"],
-    &["-p", "mps2-an385-demo"],
-    &["-p", "mps2-an385-c"],
+/// What goes onto each board, each by itself: built together, they would share their crates' features.
+const FIRMWARE: [(Board, &[&str]); 9] = [
+    (Board::Mps2An385, &["-p", "mps2-an385-bootloader"]),
+    (
+        Board::Mps2An385,
+        &["-p", "mps2-an385-bootloader", "--features", "log"],
+    ),
+    (Board::Mps2An385, &["-p", "mps2-an385-demo"]),
+    (Board::Mps2An385, &["-p", "mps2-an385-c"]),
+    (Board::Riscv32Virt, &["-p", "riscv32-virt-bootloader"]),
+    (
+        Board::Riscv32Virt,
+        &["-p", "riscv32-virt-bootloader", "--features", "log"],
+    ),
+    (Board::Riscv32Virt, &["-p", "riscv32-virt-demo"]),
+    (
+        Board::Mps2An385,
+        &conformance_of("mps2-an385-bootloader", "mps2-an385-conformance"),
+    ),
+    (
+        Board::Riscv32Virt,
+        &conformance_of("riscv32-virt-bootloader", "riscv32-virt-conformance"),
+    ),
 ];
 
-fn firmware(report: &mut Report, toolchain: &Toolchain) {
-    report.check("firmware", || {
-        FIRMWARE.iter().try_for_each(|package| {
-            let profile = ["--profile", "firmware"];
-            run(toolchain.command("build").args(*package).args(profile))
+/// The conformance suite, beside the bootloader in its package.
+const fn conformance_of(package: &'static str, program: &'static str) -> [&'static str; 6] {
+    ["-p", package, "--bin", program, "--features", "conformance"]
+}
+
+fn firmware(report: &mut Report, toolchains: Vec<Toolchain>) {
+    let each = |subcommand: &str, options: &[&str]| {
+        FIRMWARE.iter().try_for_each(|(board, package)| {
+            let mut command = toolchain(*board)?.command(subcommand);
+            run(command.args(*package).args(options))
         })
-    });
-    if has_clippy(toolchain) {
+    };
+    report.check("firmware", || each("build", &["--profile", "firmware"]));
+    if toolchains.iter().all(has_clippy) {
         report.check("clippy, firmware", || {
-            FIRMWARE.iter().try_for_each(|package| {
-                let deny = ["--", "-D", "warnings"];
-                run(toolchain.command("clippy").args(*package).args(deny))
-            })
+            each("clippy", &["--", "-D", "warnings"])
         });
     } else {
         report.skip("clippy, firmware", "this toolchain has no clippy");
     }
-    if let Err(error) = emulator() {
+    if let Err(error) = Board::ALL.into_iter().try_for_each(emulator) {
         for check in [
             "the figures",
             "the tools at work",
-            "the demo",
+            "conformance, on each board",
+            "the demo, on each board",
             "planted failures",
         ] {
             report.skip(check, &error);
@@ -114,52 +131,13 @@ fn firmware(report: &mut Report, toolchain: &Toolchain) {
             .args(["-p", "bistable-tools-tests"])
             .env("BISTABLE", built("bistable")))
     });
-    let checkpoints = repository().join("target/demo-checkpoints");
-    // Fails if there are none, which is what is wanted.
-    let _ = fs::remove_dir_all(&checkpoints);
-    let came_true = report.check("the demo", || {
-        run(demo_command()
-            .args(["--seed", SEED, "--checkpoints"])
-            .arg(&checkpoints))
-    });
-    if !came_true {
-        report.skip("planted failures", "they need a demo that comes true");
-        return;
+    report.check("conformance, on each board", conformance::on_each_board);
+    match report.check("the demo, on each board", stories::on_each_board) {
+        true => {
+            report.check("planted failures", stories::with_planted_failures);
+        }
+        false => report.skip("planted failures", "they need a demo that comes true"),
     }
-    for step in STEPS {
-        let world = checkpoints.join(step.to_string());
-        report.check(
-            &format!("a failure planted in step {step} is noticed"),
-            || planted(step, world),
-        );
-    }
-}
-
-/// The demo must end with 1 where a failure was planted, and for that step's reason.
-fn planted(step: u8, world: PathBuf) -> Outcome {
-    let step = step.to_string();
-    let output = demo_command()
-        .args([
-            "--seed", SEED, "--from", &step, "--to", &step, "--plant", &step, "--world",
-        ])
-        .arg(world)
-        .current_dir(repository())
-        .output()
-        .map_err(|error| format!("the demo: {error}"))?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    let verdict = said.lines().find(|line| line.starts_with("NOT TRUE"));
-    println!("step {step}: {}", verdict.unwrap_or("nothing was noticed"));
-    let noticed = verdict.is_some_and(|verdict| {
-        verdict.starts_with(&format!("NOT TRUE: step {step}"))
-            && !verdict.contains("nobody noticed")
-    });
-    if output.status.code() == Some(1) && noticed {
-        return Ok(());
-    }
-    Err(format!(
-        "{}, expected exit status 1:\n{said}",
-        output.status
-    ))
 }
 
 fn has_clippy(toolchain: &Toolchain) -> bool {

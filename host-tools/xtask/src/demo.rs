@@ -3,25 +3,47 @@
 use std::process::Command;
 
 use bistable_firmware::{Toolchain, ensure_command};
+use bistable_qemu::Board;
 
-use crate::run::{FIRMWARE_TARGET, Outcome, built, cargo, repository, run};
+use crate::run::{Outcome, built, cargo, repository, run};
 
 /// Tells the story.
 pub(crate) fn demo(arguments: &[String]) -> Outcome {
-    set_up()?;
+    // One that there is not is the demo's to refuse.
+    let board = asked_for(arguments).unwrap_or(Board::Mps2An385);
+    set_up(&[board])?;
     run(demo_command().args(arguments))
 }
 
-/// Emulator, firmware target and host tools.
-pub(crate) fn set_up() -> Outcome {
-    emulator()?;
-    Toolchain::for_target(FIRMWARE_TARGET).map_err(|error| error.to_string())?;
+/// Emulators, firmware targets and host tools.
+pub(crate) fn set_up(boards: &[Board]) -> Outcome {
+    for board in boards {
+        emulator(*board)?;
+        toolchain(*board)?;
+    }
     host_tools()
 }
 
-/// The emulator.
-pub(crate) fn emulator() -> Outcome {
-    ensure_command("qemu-system-arm", "qemu-system-arm")
+/// The board that `--board` names.
+pub(crate) fn asked_for(arguments: &[String]) -> Option<Board> {
+    let mut arguments = arguments.iter().map(String::as_str);
+    let name = arguments.find_map(|argument| match argument.strip_prefix("--board") {
+        Some("") => Some(None),
+        Some(rest) => rest.strip_prefix('=').map(Some),
+        None => None,
+    })?;
+    Board::named(name.or_else(|| arguments.next())?)
+}
+
+/// A way to build the firmware of a board.
+pub(crate) fn toolchain(board: Board) -> Result<Toolchain, String> {
+    Toolchain::for_target(board.target()).map_err(|error| error.to_string())
+}
+
+/// The emulator of a board.
+pub(crate) fn emulator(board: Board) -> Outcome {
+    let (emulator, package) = board.emulator();
+    ensure_command(emulator, package)
         .map(drop)
         .map_err(|error| error.to_string())
 }
@@ -39,9 +61,9 @@ pub(crate) fn demo_command() -> Command {
     command
 }
 
-/// Makes the development key ring that firmware builds need, unless there is one.
-pub(crate) fn development_ring() -> Outcome {
-    let keys = repository().join("qemu/mps2-an385/keys");
+/// Makes the development key ring that the builds of a board's firmware need, unless there is one.
+pub(crate) fn development_ring(board: Board) -> Outcome {
+    let keys = repository().join("qemu").join(board.name()).join("keys");
     let (ring, key) = (keys.join("ring.toml"), keys.join("development.pem"));
     if ring.exists() {
         return Ok(());

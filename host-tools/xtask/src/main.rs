@@ -1,4 +1,4 @@
-//! The commands of this repository: `cargo xtask demo`, `explore`, `compare`, `bench` and `test`.
+//! The commands of this repository: `cargo xtask demo`, `conformance`, `explore`, `compare`, `bench` and `test`.
 //!
 //! They do all the set-up that they need. What is built with which toolchain is
 //! `bistable_firmware`'s business; what the demo tells is `bistable_qemu`'s.
@@ -6,9 +6,11 @@
 
 mod bench;
 mod checks;
+mod conformance;
 mod demo;
 mod explore;
 mod run;
+mod stories;
 
 use std::process::ExitCode;
 
@@ -18,6 +20,9 @@ Usage: cargo xtask <command>
   demo [options]     the whole way once, on an emulated Cortex-M3: build, sign, flash, update over
                      Ethernet, try, keep or give back, with the power cut on the way
                      (--seed N repeats the power cuts of an earlier run; --help shows the rest)
+  conformance [options]
+                     whether the emulated boards keep what Bistable relies on: flash, handover, reset
+                     reasons, watchdog (--board NAME is one of them alone)
   explore [options]  the power cut at every operation, from every state that can be reached, and every
                      invariant checked; then the same with each deliberate defect, which must be caught
                      (--full is the long run; --help shows the rest)
@@ -33,6 +38,7 @@ fn main() -> ExitCode {
     let rest: Vec<String> = arguments.collect();
     let outcome = match command.as_deref() {
         Some("demo") => demo::demo(&rest),
+        Some("conformance") => conformance::conformance(&rest),
         Some("explore") => explore::explore(&rest),
         Some("compare") => explore::compare(&rest),
         Some("bench") => bench::bench(&rest),

@@ -6,9 +6,6 @@ use std::process::Command;
 /// Why something is not so, for people.
 pub(crate) type Outcome = Result<(), String>;
 
-/// The target that the demo's firmware is built for.
-pub(crate) const FIRMWARE_TARGET: &str = "thumbv7m-none-eabi";
-
 /// The repository.
 pub(crate) fn repository() -> PathBuf {
     let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));

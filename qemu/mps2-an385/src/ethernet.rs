@@ -5,11 +5,12 @@
 //! and is little-endian: the first byte of a frame is in the lowest bits of its first word. Received
 //! frames carry their four bytes of FCS, and their length counts them.
 
+use board_net::{Controller, LONGEST_FRAME, MacAddress};
 use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
 
-use crate::clock;
 use crate::register::{Block, Register};
+use crate::{clock, wake};
 
 // SAFETY: AN385 table 3-1: the Ethernet controller is here. It is a slave with FIFOs inside and masters no
 // bus. The FIFO ports read at will; all that can go wrong is a lost frame.
@@ -55,17 +56,11 @@ const RECEIVE_ERROR: u32 = 1 << 15;
 /// Bytes of the frame check sequence behind each received frame.
 const FCS: usize = 4;
 
-/// Bytes of the longest frame: addresses, type and 1,500 bytes of payload.
-pub const LONGEST_FRAME: usize = 1514;
-
 /// Words of the longest frame with its FCS.
 const BUFFER_WORDS: usize = (LONGEST_FRAME + FCS).div_ceil(4);
 
 /// A reset takes some microseconds; this long, and the controller is broken. Milliseconds.
 const READY_WITHIN_MS: u64 = 100;
-
-/// A hardware address: six bytes, as they travel.
-pub type MacAddress = [u8; 6];
 
 /// Why the controller cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,6 +153,27 @@ impl<'b> Ethernet<'b> {
             }
         }
         None
+    }
+}
+
+impl Controller for Ethernet<'static> {
+    type Buffers = Buffers;
+    type Error = Error;
+
+    const EMPTY: Buffers = Buffers::new();
+
+    fn start(buffers: &'static mut Buffers, address: MacAddress) -> Result<Self, Error> {
+        clock::start();
+        wake::start();
+        Ethernet::start(buffers, address)
+    }
+
+    fn now() -> u64 {
+        clock::now()
+    }
+
+    fn jitter() -> u32 {
+        clock::within_millisecond()
     }
 }
 

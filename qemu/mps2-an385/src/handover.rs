@@ -1,6 +1,6 @@
 //! The handover block at the start of RAM, and the watchdog's last words in it.
 
-use bistable_core::handover::{HANDOVER_LEN, Handover};
+use bistable_core::handover::HANDOVER_LEN;
 
 use crate::memory;
 
@@ -16,7 +16,5 @@ pub fn store(block: &[u8; HANDOVER_LEN]) {
 
 /// For [`last_words!`](crate::last_words): notes for the next boot that the watchdog barked, and where.
 pub extern "C" fn note_watchdog(program_counter: u32) {
-    let mut block = load();
-    Handover::note_watchdog(&mut block, program_counter);
-    store(&block);
+    memory::BLOCK.note_watchdog(program_counter);
 }

@@ -36,7 +36,6 @@ pub mod fuses;
 pub mod handover;
 pub mod jump;
 mod last_words;
-pub mod leftover;
 #[cfg(feature = "defmt")]
 pub mod log;
 pub mod memory;
@@ -46,7 +45,6 @@ mod memory_functions;
 pub mod net;
 #[cfg(feature = "defmt")]
 pub mod panic;
-mod register;
 pub mod reset;
 pub mod stack;
 pub mod uart;
@@ -55,4 +53,7 @@ mod vectors;
 mod wake;
 pub mod watchdog;
 
+pub use board_kit::leftover;
 pub use cortex_m_rt::entry;
+
+use board_kit::register;

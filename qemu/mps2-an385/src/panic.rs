@@ -1,19 +1,10 @@
 //! A panic: say where, and reset.
 
-use core::panic::PanicInfo;
-
-/// Logs where the program panicked, whatever was being logged at that moment.
-pub fn report(info: &PanicInfo<'_>) {
-    crate::log::abandon_line();
-    match info.location() {
-        Some(place) => defmt::error!("panicked at {=str}:{=u32}", place.file(), place.line()),
-        None => defmt::error!("panicked"),
-    }
-}
+pub use board_kit::panic::report;
 
 #[cfg(feature = "panic-reset")]
 #[panic_handler]
-fn panic(info: &PanicInfo<'_>) -> ! {
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
     report(info);
     crate::reset::reset()
 }

@@ -1,17 +1,10 @@
 //! The stack: how much of it was never used.
-//!
-//! ```text
-//!   .data .bss .uninit          free            end of RAM - SIZE        stack pointer     end of RAM
-//!   ───────────────────┼───────────────────────┼▒▒▒▒▒▒▒▒ painted ▒▒▒▒▒▒▒┼──── in use ─────┤
-//! ```
 
 use core::arch::asm;
 
-/// Bytes that are the stack's, from the end of RAM down. Nothing else may lie there: no heap, say.
-pub const SIZE: u32 = 64 << 10;
+use board_kit::stack::{PAINT, Stack};
 
-/// What a word holds that nobody used. A program that happens to store it looks less hungry by that word.
-const PAINT: u32 = 0xB157_AB1E;
+pub use board_kit::stack::SIZE;
 
 unsafe extern "C" {
     /// The end of RAM, where the stack begins.
@@ -20,17 +13,17 @@ unsafe extern "C" {
     static _stack_end: u32;
 }
 
-/// The lowest address of the stack, and the end of RAM.
-fn bounds() -> (u32, u32) {
+fn stack() -> Stack {
     let end = (&raw const _stack_start).expose_provenance() as u32;
     let placed = (&raw const _stack_end).expose_provenance() as u32;
-    (end.saturating_sub(SIZE).max(placed), end)
+    // SAFETY: the linker has put all of its sections below `placed`, and RAM ends at `end`; nothing but the stack is
+    // between them, as the crate's documentation says. Both are multiples of 4 in cortex-m-rt's script.
+    unsafe { Stack::new(placed, end) }
 }
 
 /// Paints what of the stack is not in use. To be called once, at the start.
 pub fn paint() {
-    let (bottom, _) = bounds();
-    // SAFETY: from `bottom` up to the stack pointer lies RAM that the linker gave to nobody (`bounds`) and that
+    // SAFETY: from the stack's bottom up to the stack pointer lies RAM that the linker gave to nobody (`stack`) and that
     // the stack has not reached, so no Rust object is there. Both ends are multiples of 4. The loop itself
     // uses no stack. An exception that comes in between has put its frame below the stack pointer and
     // taken it off again before the loop goes on.
@@ -42,7 +35,7 @@ pub fn paint() {
             "itt lo",
             "strlo {paint}, [{next}], #4",
             "blo 2b",
-            next = inout(reg) bottom => _,
+            next = inout(reg) stack().bottom() => _,
             end = out(reg) _,
             paint = in(reg) PAINT,
         );
@@ -52,17 +45,5 @@ pub fn paint() {
 /// How many bytes of the stack were never used since it was [painted](paint).
 #[must_use]
 pub fn free() -> u32 {
-    let (bottom, end) = bounds();
-    let mut next = bottom;
-    while next < end {
-        let word = core::ptr::with_exposed_provenance::<u32>(next as usize);
-        // SAFETY: `word` is a multiple of 4 and lies in RAM; any bits are a `u32`. What is painted is no Rust
-        // object. The first word that is not ends the loop, and may be one of an object that is in use:
-        // it is read once, as volatile, and by nobody else at that moment but an exception that has ended.
-        if unsafe { word.read_volatile() } != PAINT {
-            break;
-        }
-        next = next.saturating_add(4);
-    }
-    next.saturating_sub(bottom)
+    stack().free()
 }

@@ -7,7 +7,7 @@ use super::failing::built;
 use super::releases::Release;
 use super::timeline::observed;
 use super::world::World;
-use crate::{FlashFile, SECTOR_SIZE};
+use crate::FlashFile;
 
 /// Step 10.
 pub(super) fn corruption(world: &mut World, planted: bool) -> Result<()> {
@@ -67,12 +67,12 @@ pub(super) fn lost_journal(world: &mut World, planted: bool) -> Result<()> {
     ensure!(journal.floor == 2, "the floor has not risen");
     ensure_fuses(world, 2)?;
 
-    let sectors = world.journal_sectors();
-    let (first, last) = (
-        sectors.start() * SECTOR_SIZE,
-        (sectors.end() + 1) * SECTOR_SIZE,
+    let journal = world.layout().journal;
+    let (first, size) = (
+        journal.offset,
+        u32::from(journal.sectors) * journal.sector_size,
     );
-    let garbage: Vec<u8> = (first..last).map(|_| world.random.u8(..)).collect();
+    let garbage: Vec<u8> = (0..size).map(|_| world.random.u8(..)).collect();
     let mut flash = world.flash()?;
     flash.corrupt(first, &garbage)?;
     observed("flash", "every byte of the journal is garbage");

@@ -19,7 +19,7 @@ use super::first_update::sectors_filled;
 use super::releases::Release;
 use super::timeline::observed;
 use super::world::World;
-use crate::{Counters, LogLine, Operations, SECTOR_SIZE, Trigger};
+use crate::{Counters, LogLine, Operations, Trigger};
 
 /// Operations that one write of the journal takes.
 const JOURNAL_WRITE: u32 = 6;
@@ -48,7 +48,8 @@ pub(super) fn power_cuts(world: &mut World, planted: bool) -> Result<()> {
         let trigger = Trigger::nth_in(nth, Operations::Programs, slot.clone());
         cut(world, Phase::Download, trigger, &v6, &mut losses)?;
     }
-    let nth = world.random.u32(1..=4);
+    // As many as an installation needs, or the cut never comes.
+    let nth = world.random.u32(1..=sectors_filled(world, "v6")?.min(4));
     let trigger = Trigger::nth_in(nth, Operations::Erases, slot);
     cut(world, Phase::Erase, trigger, &v6, &mut losses)?;
 
@@ -194,7 +195,7 @@ impl Losses {
     /// Takes account of what was erased since the last cut.
     fn note(&mut self, world: &World) -> Result<()> {
         let erases = Self::erases(world)?;
-        let size = SECTOR_SIZE as usize;
+        let size = world.sector_size() as usize;
         let mut cost = 0;
         let mut lost = Vec::new();
         for (sector, (now, then)) in erases.iter().zip(&self.erases).enumerate() {
@@ -219,7 +220,7 @@ impl Losses {
     fn ensure_bounded(mut self, world: &World) -> Result<()> {
         self.note(world)?;
         let done = world.slot_bytes(Slot::B)?;
-        let size = SECTOR_SIZE as usize;
+        let size = world.sector_size() as usize;
         let mut erases = 0;
         let mut most_lost = 0;
         // Before the first cut nothing is erased twice, so the n-th entry is what n cuts cost.

@@ -11,6 +11,12 @@ use crate::{Config, FlashFile, LogLine, Machine, Source};
 /// How long anything may take that the device does by itself. Generous: machines are shared.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The bootloader that says what it does, in its file of the world.
+pub(super) const LOGGING: &str = "bootloader.elf";
+
+/// The same without its log, as it goes onto devices.
+pub(super) const SILENT: &str = "bootloader-silent.elf";
+
 /// A device that is switched on, until its power is cut or this is dropped.
 pub(super) struct Device {
     machine: Machine,
@@ -18,12 +24,12 @@ pub(super) struct Device {
 }
 
 impl Device {
-    /// Switches it on.
-    pub(super) fn start(places: &Places) -> Result<Self> {
-        let bootloader = places.file("bootloader.elf");
+    /// Switches it on, with the bootloader in this file of the world.
+    pub(super) fn start(places: &Places, bootloader: &str) -> Result<Self> {
+        let bootloader = places.file(bootloader);
         let application = places.file("images/v1.img.a.elf");
         let config = Config::new(places.board, &bootloader, places.file("flash"))
-            .with_program("bootloader", &bootloader)
+            .with_program("bootloader", places.file(LOGGING))
             .with_program("application", application);
         Ok(Self {
             machine: Machine::start(&config)?,

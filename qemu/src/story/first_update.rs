@@ -8,14 +8,12 @@ use anyhow::{Context as _, Result, ensure};
 use bistable_core::layout::Slot;
 use bistable_firmware::Toolchain;
 
+use super::device::{LOGGING, SILENT};
 use super::releases::Release;
 use super::size::text_size;
 use super::timeline::observed;
 use super::world::World;
 use crate::FlashFile;
-
-/// The most that the bootloader may take, logging off, in bytes.
-const TEXT_LIMIT: u64 = 24 * 1024;
 
 /// Step 1.
 pub(super) fn factory(world: &mut World, planted: bool) -> Result<()> {
@@ -56,6 +54,10 @@ pub(super) fn factory(world: &mut World, planted: bool) -> Result<()> {
     device.expect(&["running", &v1[..8], "slot A", "Confirmed", "PowerOn"])?;
     device.expect(&["in RAM lies nothing"])?;
     device.switch_off();
+    // The bootloader without its log is the one that is shipped and measured.
+    let mut device = world.power_on_with(SILENT)?;
+    device.expect(&["running", &v1[..8], "slot A", "Confirmed", "PowerOn"])?;
+    device.switch_off();
     let journal = world.journal()?;
     observed("journal", journal.to_string());
     journal.ensure(Slot::A, "confirmed", &v1, true)?;
@@ -63,7 +65,7 @@ pub(super) fn factory(world: &mut World, planted: bool) -> Result<()> {
     observed(
         "flash",
         format!(
-            "a confirmed boot: {} erases, {} program calls",
+            "two confirmed boots: {} erases, {} program calls",
             wear.journal.erases, wear.journal.program_calls
         ),
     );
@@ -137,7 +139,7 @@ pub(super) fn sectors_filled(world: &World, name: &str) -> Result<u32> {
     let manifest = file.first_chunk().context("a manifest")?;
     let manifest = bistable_core::manifest::Manifest::new_checked(manifest)
         .map_err(|refusal| anyhow::anyhow!("{name}: {refusal:?}"))?;
-    let plan = bistable_core::plan::Plan::new(world.layout(), &manifest, crate::SECTOR_SIZE);
+    let plan = bistable_core::plan::Plan::new(world.layout(), &manifest, world.sector_size());
     let used = std::iter::successors(Some(0), |sector| plan.next_used(*sector));
     Ok(used.count() as u32)
 }
@@ -183,16 +185,17 @@ fn build_bootloader(world: &World) -> Result<()> {
         ensure!(cargo.status()?.success(), "the bootloader does not build");
         let elf = board.firmware(&target, &package);
         let name = match features {
-            "" => "bootloader-small.elf",
-            _ => "bootloader.elf",
+            "" => SILENT,
+            _ => LOGGING,
         };
         fs::copy(&elf, world.places.file(name)).with_context(|| elf.display().to_string())?;
     }
-    let text = text_size(&world.places.file("bootloader-small.elf"))?;
+    let text = text_size(&world.places.file(SILENT))?;
+    let limit = world.product.bootloader.size;
     observed(
         "tools",
-        format!("bootloader, logging off: {text} B of flash, at most {TEXT_LIMIT} B"),
+        format!("bootloader, logging off: {text} B of flash"),
     );
-    ensure!(text <= TEXT_LIMIT, "the bootloader is too large");
+    ensure!(text <= limit.into(), "the layout has {limit} B for it");
     Ok(())
 }

@@ -9,6 +9,7 @@ mod cost;
 mod crashing;
 mod cuts;
 mod device;
+mod events;
 mod failing;
 mod first_update;
 mod journal;
@@ -25,6 +26,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail, ensure};
 
 pub use cost::{Cost, Work, cost};
+pub use events::{events, first_difference};
 pub use journal::JournalView;
 pub use world::{Places, World};
 

@@ -12,10 +12,10 @@ use anyhow::{Context as _, Result, bail, ensure};
 use bistable_core::layout::{Layout, Slot};
 use bistable_layout::Product;
 
-use super::device::Device;
+use super::device::{Device, LOGGING};
 use super::journal::JournalView;
 use super::meter::Meter;
-use crate::{Board, FlashFile, SECTOR_SIZE, SectorCounters};
+use crate::{Board, FlashFile, SectorCounters};
 
 /// Where things are.
 #[derive(Clone, Debug)]
@@ -171,17 +171,22 @@ impl World {
         Ok(self.flash()?.read(start, layout.slot_size)?)
     }
 
+    /// Bytes of an erase sector of the flash: all of them are equal.
+    pub(super) fn sector_size(&self) -> u32 {
+        self.product.flash[&self.product.slots_flash].erase_size
+    }
+
     /// The sectors of a slot.
     pub(super) fn sectors(&self, slot: Slot) -> core::ops::RangeInclusive<u32> {
-        let start = slot.of(&self.layout().slots).offset / SECTOR_SIZE;
-        start..=start + self.layout().slot_size / SECTOR_SIZE - 1
+        let start = slot.of(&self.layout().slots).offset / self.sector_size();
+        start..=start + self.layout().slot_size / self.sector_size() - 1
     }
 
     /// The sectors of the journal.
     pub(super) fn journal_sectors(&self) -> core::ops::RangeInclusive<u32> {
         let journal = self.layout().journal;
-        let start = journal.offset / SECTOR_SIZE;
-        start..=start + u32::from(journal.sectors) * journal.sector_size / SECTOR_SIZE - 1
+        let start = journal.offset / self.sector_size();
+        start..=start + u32::from(journal.sectors) - 1
     }
 
     /// What was done so far to the slots and to the journal.
@@ -198,6 +203,11 @@ impl World {
 
     /// Switches the device on, with its server running.
     pub(super) fn power_on(&mut self) -> Result<Device> {
+        self.power_on_with(LOGGING)
+    }
+
+    /// The same with the bootloader in this file of the world.
+    pub(super) fn power_on_with(&mut self, bootloader: &str) -> Result<Device> {
         let mut port = self.server()?;
         if let Some(meter) = &self.meter {
             port = meter.in_front_of(port);
@@ -205,7 +215,7 @@ impl World {
         let line = format!("10.0.2.2:{port}\n");
         let data = &self.product.partitions["data"];
         self.flash()?.corrupt(data.offset, line.as_bytes())?;
-        Device::start(&self.places)
+        Device::start(&self.places, bootloader)
     }
 
     /// The port of the update server, which is started if it does not run.

@@ -43,6 +43,8 @@ pub const KEY_RING: ::bistable_core::keys::KeyRing<'static> = ::bistable_core::k
 /// The RAM regions.
 #[allow(clippy::single_range_in_vec_init, reason = "a board may have one region")]
 pub const RAM: [::core::ops::Range<u32>; 1] = [0x2000_0000..0x2040_0000];
+/// How the processor starts an image.
+pub const ENTRY: ::bistable_core::verify::Entry<'static> = ::bistable_core::verify::Entry::CortexM { ram: &RAM };
 /// Where the handover block lies in RAM.
 pub const HANDOVER_ADDRESS: u32 = 0x2000_0000;
 /// Length of the handover block in bytes.

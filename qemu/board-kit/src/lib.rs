@@ -1,0 +1,21 @@
+//! What the support crates of the emulated boards have in common: whatever is not about one board's registers.
+//!
+//! An application does not name this crate; its board's names are what it uses.
+#![no_std]
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
+
+pub mod leftover;
+#[cfg(feature = "defmt")]
+pub mod log;
+#[cfg(feature = "defmt")]
+pub mod panic;
+pub mod pci;
+pub mod register;
+pub mod stack;
+pub mod survivor;

@@ -1,0 +1,139 @@
+//! The events of a story, from what was printed: what any board would have said in its place.
+//!
+//! Digests become the names of releases, addresses and times are masked. What follows from the geometry of a flash
+//! or from the size of a program (`flash`, `tools`, `power`) is no event, and neither is the last line before a cut,
+//! which falls where the seed says.
+
+use std::collections::HashMap;
+
+/// Who speaks of events.
+const SPEAKERS: [&str; 4] = ["device", "journal", "server", "fuses"];
+
+/// The events in a printed story, in their order, the titles of its steps among them.
+#[must_use]
+pub fn events(printed: &str) -> Vec<String> {
+    let mut names = HashMap::new();
+    let mut events = Vec::new();
+    for line in printed.lines() {
+        let Some((speaker, text)) = spoken(line) else {
+            if line.starts_with(|letter: char| letter.is_ascii_digit()) {
+                events.push(line.to_owned());
+            }
+            continue;
+        };
+        if let ("tools", Some((name, digest))) = (speaker, named(text)) {
+            names.insert(digest.to_owned(), name.to_owned());
+        }
+        if SPEAKERS.contains(&speaker) && !text.starts_with("had said") {
+            events.push(format!("{speaker}: {}", neutral(text, &names)));
+        }
+    }
+    events
+}
+
+/// Where two stories first differ, and what each says there.
+#[must_use]
+pub fn first_difference(one: &[String], other: &[String]) -> Option<String> {
+    let end = "(the end)".to_owned();
+    let place =
+        (0..one.len().max(other.len())).find(|place| one.get(*place) != other.get(*place))?;
+    let [one, other] = [one, other].map(|events| events.get(place).unwrap_or(&end));
+    Some(format!("event {}: {one:?} and {other:?}", place + 1))
+}
+
+/// Who says what in a line of the timeline.
+fn spoken(line: &str) -> Option<(&str, &str)> {
+    let line = line.strip_prefix("   ")?;
+    let (speaker, text) = line.split_once(' ')?;
+    Some((speaker, text.trim_start()))
+}
+
+/// `v2 is cccfd8c8, sequence 2`: a release, and how its digest begins.
+fn named(text: &str) -> Option<(&str, &str)> {
+    let (name, rest) = text.split_once(" is ")?;
+    let (digest, _) = rest.split_once(", sequence ")?;
+    Some((name, digest))
+}
+
+/// `text` without what differs from board to board and from run to run.
+fn neutral(text: &str, names: &HashMap<String, String>) -> String {
+    let words: Vec<&str> = text.split(' ').collect();
+    let neutral = words.iter().enumerate().map(|(place, word)| {
+        let core = word.trim_end_matches([',', ':', ';', '.', ')']);
+        let tail = &word[core.len()..];
+        let unit = words
+            .get(place + 1)
+            .map(|unit| unit.trim_end_matches([';', ',', '.', ':']));
+        let is_measured = matches!(unit, Some("s" | "bytes")) && core.parse::<f64>().is_ok();
+        match names.get(core) {
+            Some(name) => format!("{name}{tail}"),
+            None if core.starts_with("0x") => format!("0x…{tail}"),
+            None if is_measured => "…".into(),
+            None => (*word).to_owned(),
+        }
+    });
+    neutral.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str = "\
+seed 0x5
+
+1  keys
+   tools    v1 is 83461f57, sequence 1
+            more of it
+   device   application: running 83461f57 in slot A as Confirmed, reset: PowerOn
+   flash    a confirmed boot: 0 erases
+   device   application: the watchdog barked at 0x21021234
+   device   had said: at byte 4096
+   device   back after 7.1 s: a trial time of 5 s, and the watchdog's
+   device   application: of the stack, 3404 bytes were never used
+   journal  A: confirmed 83461f57 active · B: empty · floor 0
+";
+
+    #[test]
+    fn digests_have_names_and_what_is_measured_is_masked() {
+        let expected = [
+            "1  keys",
+            "device: application: running v1 in slot A as Confirmed, reset: PowerOn",
+            "device: application: the watchdog barked at 0x…",
+            "device: back after … s: a trial time of … s, and the watchdog's",
+            "device: application: of the stack, … bytes were never used",
+            "journal: A: confirmed v1 active · B: empty · floor 0",
+        ];
+        assert_eq!(events(ONE), expected);
+    }
+
+    #[test]
+    fn the_same_story_on_another_board_is_the_same() {
+        let other = ONE
+            .replace("83461f57", "00112233")
+            .replace("21021234", "2220beef")
+            .replace("3404", "17")
+            .replace("0 erases", "9 erases");
+        assert_eq!(first_difference(&events(ONE), &events(&other)), None);
+    }
+
+    #[test]
+    fn another_event_a_missing_one_and_one_more_are_noticed() {
+        let changed = ONE.replace("slot A as Confirmed", "slot B as Confirmed");
+        let shorter = ONE.replace(
+            "   journal  A: confirmed 83461f57 active · B: empty · floor 0\n",
+            "",
+        );
+        for other in [&changed, &shorter] {
+            let (one, other) = (events(ONE), events(other));
+            assert!(first_difference(&one, &other).is_some());
+            assert!(first_difference(&other, &one).is_some());
+        }
+    }
+
+    #[test]
+    fn a_digest_that_nobody_named_stays_what_it_is() {
+        let unknown = "   device   application: running deadbeef\n";
+        assert_eq!(events(unknown), ["device: application: running deadbeef"]);
+    }
+}
