@@ -37,12 +37,11 @@ impl Entry<'_> {
     /// # Errors
     /// [`Refusal::BadStackPointer`] or [`Refusal::BadResetVector`].
     pub fn check(&self, first: [u8; 8], payload: Range<u32>) -> Result<(), Refusal> {
-        let (stack, reset) = (wire::word(&first, 0), wire::word(&first, 4));
-        let ram = match self {
-            Self::CortexM { ram } => ram,
-            Self::FirstInstruction if is_illegal(stack) => return Err(Refusal::BadResetVector),
-            Self::FirstInstruction => return Ok(()),
+        let Self::CortexM { ram } = self else {
+            return check_instruction(first);
         };
+        let stack = wire::word(&first, 0);
+        let reset = wire::word(&first, 4);
         let in_ram = |region: &Range<u32>| region.start < stack && stack <= region.end;
         if !stack.is_multiple_of(8) || !ram.iter().any(in_ram) {
             return Err(Refusal::BadStackPointer);
@@ -54,10 +53,15 @@ impl Entry<'_> {
     }
 }
 
-/// Whether no RISC-V begins with this: its first 16 bits are all zeros, or it is erased flash (RISC-V Unprivileged
-/// ISA, 1.5: both are defined to be illegal instructions).
-const fn is_illegal(first: u32) -> bool {
-    first & 0xFFFF == 0 || first == u32::MAX
+/// Whether a RISC-V may begin with this. If its first 16 bits are all zeros, or it is erased flash, it is defined to be
+/// no instruction (RISC-V Unprivileged ISA, 1.5). A bootloader for Arm has vector tables, and carries no code for this.
+fn check_instruction(first: [u8; 8]) -> Result<(), Refusal> {
+    let first = wire::word(&first, 0);
+    let is_illegal = first & 0xFFFF == 0 || first == u32::MAX;
+    match is_illegal && cfg!(not(target_arch = "arm")) {
+        true => Err(Refusal::BadResetVector),
+        false => Ok(()),
+    }
 }
 
 /// What verification goes by.

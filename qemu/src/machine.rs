@@ -15,6 +15,8 @@ use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
 use std::{fs, mem};
 
+use tempfile::TempDir;
+
 use crate::boot_chip;
 use crate::log_frames::{Finder, Found, Frames, Tables};
 use crate::{Board, Error, FlashFile, Level, LogLine, NotSeen, TriggerState};
@@ -184,6 +186,8 @@ pub struct Machine {
     garbled: Arc<AtomicU64>,
     said: Arc<Mutex<String>>,
     readers: Vec<JoinHandle<()>>,
+    /// What only this machine needs: the emulator may open it at any time.
+    _directory: TempDir,
 }
 
 impl Machine {
@@ -199,7 +203,7 @@ impl Machine {
         FlashFile::open(config.board, &config.flash)?;
         check_readable(&config.bootloader)?;
         let directory = tempfile::tempdir().map_err(|cause| Error::File {
-            action: "make a directory for sockets in",
+            action: "make a directory for a machine in",
             path: std::env::temp_dir(),
             cause,
         })?;
@@ -223,6 +227,7 @@ impl Machine {
             garbled: Arc::default(),
             said: Arc::default(),
             readers: Vec::new(),
+            _directory: directory,
         };
         machine.collect_what_the_emulator_says();
         let stream = machine.accept(&listener)?;

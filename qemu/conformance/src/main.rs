@@ -73,16 +73,15 @@ fn main() -> ! {
 
 fn step(hardware: &mut Hardware) -> Result<Then, Breach> {
     let mut clock = clock::now;
-    let Step { learnt, then } = bistable_conformance::board(
-        hardware,
-        &layout::LAYOUT,
-        IN_SLOT_B,
-        Some(&mut clock),
-    )?;
+    let Step { learnt, then } =
+        bistable_conformance::board(hardware, &layout::LAYOUT, IN_SLOT_B, Some(&mut clock))?;
     info!("{}", Display2Format(&learnt));
     if then == Then::Nothing {
         let facts = platform(hardware, AT_THE_END, AT_THE_END)?;
-        info!("the platform keeps the contract: {}", Display2Format(&facts));
+        info!(
+            "the platform keeps the contract: {}",
+            Display2Format(&facts)
+        );
         let Hardware {
             journal,
             slots,

@@ -58,9 +58,6 @@ const POLL_MS: u64 = 250;
 /// Where no server answers (`tcpmux`).
 const NOBODYS_PORT: u16 = 1;
 
-/// All memory that the network needs.
-static STORAGE: StaticCell<Storage> = StaticCell::new();
-
 type DemoUpdater = Updater<Hardware, CHUNK>;
 
 board::last_words!(handover::note_watchdog);
@@ -87,8 +84,7 @@ fn main() -> ! {
     crash(&mut updater);
     test_itself(&mut updater);
     let seed = u64::from(updater.device().resets) ^ clock::now();
-    let storage = STORAGE.try_init_with(Storage::new);
-    let network = storage.map(|storage| Network::new(storage, Config::emulator(seed)));
+    let network = storage().map(|storage| Network::new(storage, Config::emulator(seed)));
     match network {
         Some(Ok(mut network)) => run(&mut updater, &mut network, &unit),
         _ => {
@@ -96,6 +92,14 @@ fn main() -> ! {
             wait_for_reset(&mut updater)
         }
     }
+}
+
+/// All memory that the network needs; the second time there is none. It is made on the stack, which `main`, that never
+/// returns, would not give back.
+#[inline(never)]
+fn storage() -> Option<&'static mut Storage> {
+    static STORAGE: StaticCell<Storage> = StaticCell::new();
+    STORAGE.try_init_with(Storage::new)
 }
 
 /// Says what runs, and why.

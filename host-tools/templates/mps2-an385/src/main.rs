@@ -55,9 +55,6 @@ const PRODUCT: Product = Product {
     policy: health::POLICY,
 };
 
-/// All memory that the network needs.
-static STORAGE: StaticCell<Storage> = StaticCell::new();
-
 type AppUpdater = Updater<Hardware, CHUNK>;
 
 board::last_words!(handover::note_watchdog);
@@ -83,8 +80,7 @@ fn main() -> ! {
     introduce(&updater, &unit);
     let mut app = App::start(&mut updater);
     let seed = u64::from(updater.device().resets) ^ clock::now();
-    let storage = STORAGE.try_init_with(Storage::new);
-    let network = storage.map(|storage| Network::new(storage, Config::emulator(seed)));
+    let network = storage().map(|storage| Network::new(storage, Config::emulator(seed)));
     let Some(Ok(mut network)) = network else {
         error!("there is no Ethernet");
         updater.reset()
@@ -96,6 +92,14 @@ fn main() -> ! {
         app.step();
         updates.step(&mut updater, &mut network);
     }
+}
+
+/// All memory that the network needs; the second time there is none. It is made on the stack, which `main`, that never
+/// returns, would not give back.
+#[inline(never)]
+fn storage() -> Option<&'static mut Storage> {
+    static STORAGE: StaticCell<Storage> = StaticCell::new();
+    STORAGE.try_init_with(Storage::new)
 }
 
 /// Says what runs, and why.
