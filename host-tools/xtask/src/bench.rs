@@ -1,22 +1,63 @@
 //! `cargo xtask bench`: sets everything up and starts the measuring.
 
+use std::process::Command;
+
 use bistable_qemu::Board;
 
-use crate::demo::{development_ring, set_up};
+use crate::demo::{asked_for, set_up};
 use crate::run::{Outcome, built, cargo, repository, run};
 
 /// Measures.
 pub(crate) fn bench(arguments: &[String]) -> Outcome {
-    set_up(&Board::ALL)?;
-    Board::ALL.into_iter().try_for_each(development_ring)?;
-    measure(arguments)
+    match asked_for(arguments) {
+        Some(board) => set_up(&[board])?,
+        None => set_up(&Board::ALL)?,
+    }
+    run(bench_command()?.args(arguments))
 }
 
-/// Builds the command `bench` and runs it; everything else is there.
-pub(crate) fn measure(arguments: &[String]) -> Outcome {
+/// What came of comparing with the committed figures.
+pub(crate) enum Compared {
+    /// Nothing grew.
+    Equal,
+    /// Nothing was compared, and why.
+    Skipped(String),
+}
+
+/// The exit status of the command `bench` when it compared nothing.
+const SKIPPED: i32 = 3;
+
+/// Compares with the committed figures; then that planted growth is noticed.
+pub(crate) fn check() -> Result<Compared, String> {
+    let measure = |arguments: &[&str]| -> Result<(Option<i32>, String), String> {
+        let mut command = bench_command()?;
+        let output = command.args(arguments).output();
+        let output = output.map_err(|error| format!("{command:?}: {error}"))?;
+        let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
+        said += &String::from_utf8_lossy(&output.stderr);
+        Ok((output.status.code(), said))
+    };
+    let (status, said) = measure(&["--check"])?;
+    print!("{said}");
+    match status {
+        Some(0) => {}
+        Some(SKIPPED) => {
+            let reason = said.lines().last().unwrap_or_default();
+            return Ok(Compared::Skipped(reason.to_owned()));
+        }
+        _ => return Err(said),
+    }
+    match measure(&["--check", "--plant"])? {
+        (Some(1), said) if said.contains("more than 2 % above") => Ok(Compared::Equal),
+        (_, said) => Err(format!("planted growth was not noticed: {said}")),
+    }
+}
+
+/// The command `bench`, which is built for it; everything else is there.
+fn bench_command() -> Result<Command, String> {
     run(cargo("build").args(["--quiet", "-p", "bistable-bench"]))?;
-    let mut command = std::process::Command::new(built("bench"));
+    let mut command = Command::new(built("bench"));
     command.arg("--repository").arg(repository());
     command.arg("--bistable").arg(built("bistable"));
-    run(command.args(arguments))
+    Ok(command)
 }

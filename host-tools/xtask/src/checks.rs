@@ -6,6 +6,7 @@ use std::time::Instant;
 use bistable_firmware::Toolchain;
 use bistable_qemu::{Board, ram_routine};
 
+use crate::bench::{self, Compared};
 use crate::conformance;
 use crate::demo::{development_ring, emulator, host_tools, toolchain};
 use crate::explore::{COMPARISON, explore};
@@ -54,6 +55,7 @@ pub(crate) fn all() -> Outcome {
             for check in [
                 "firmware",
                 "clippy, firmware",
+                "the figures",
                 "the tools at work",
                 "conformance, on each board",
                 "the demo, on each board",
@@ -116,6 +118,7 @@ fn firmware(report: &mut Report, toolchains: Vec<Toolchain>) {
     }
     if let Err(error) = Board::ALL.into_iter().try_for_each(emulator) {
         for check in [
+            "the figures",
             "the tools at work",
             "conformance, on each board",
             "the demo, on each board",
@@ -125,6 +128,7 @@ fn firmware(report: &mut Report, toolchains: Vec<Toolchain>) {
         }
         return;
     }
+    report.check_unless_skipped("the figures", bench::check);
     report.check("the tools at work", || {
         run(cargo("test")
             .args(["-p", "bistable-tools-tests"])
@@ -162,10 +166,20 @@ fn has_clippy(toolchain: &Toolchain) -> bool {
 impl Report {
     /// Whether it passed.
     fn check(&mut self, name: &str, check: impl FnOnce() -> Outcome) -> bool {
+        self.check_unless_skipped(name, || check().map(|()| Compared::Equal))
+    }
+
+    /// The same, of a check that may find that it cannot say anything here.
+    fn check_unless_skipped(
+        &mut self,
+        name: &str,
+        check: impl FnOnce() -> Result<Compared, String>,
+    ) -> bool {
         println!("\n── {name}");
         let begun = Instant::now();
         let finding = match check() {
-            Ok(()) => Finding::Passed,
+            Ok(Compared::Equal) => Finding::Passed,
+            Ok(Compared::Skipped(why)) => Finding::Skipped(why),
             Err(message) => {
                 println!("{message}");
                 Finding::Failed(message)

@@ -32,35 +32,50 @@ pub(crate) fn charts(figures: &Figures) -> Result<[String; 3]> {
 struct Bar {
     name: String,
     parts: [f64; 2],
-    /// Whether it was measured here, not quoted.
-    measured: bool,
+    whose: Whose,
     label: String,
 }
 
-const MEASURED: RGBColor = RGBColor(0x3B, 0x82, 0xF6);
-const QUOTED_COLOUR: RGBColor = RGBColor(0x8B, 0x94, 0x9E);
+/// Whose figure it is, and whether it was measured here.
+#[derive(Clone, Copy)]
+enum Whose {
+    Ours,
+    Measured,
+    Quoted,
+}
+
+impl Whose {
+    fn colour(self) -> RGBColor {
+        match self {
+            Self::Ours => RGBColor(0x3B, 0x82, 0xF6),
+            Self::Measured => RGBColor(0x2D, 0xA4, 0x7A),
+            Self::Quoted => RGBColor(0x8B, 0x94, 0x9E),
+        }
+    }
+}
+
 const WORDS: RGBColor = RGBColor(0x7D, 0x85, 0x90);
 
 fn text(figures: &Figures) -> Vec<Bar> {
-    let bar = |name: &str, bytes: u64, measured| Bar {
+    let bar = |name: &str, bytes: u64, whose| Bar {
         name: name.into(),
         parts: [bytes as f64, 0.0],
-        measured,
+        whose,
         label: bytes.to_string(),
     };
     let mut bars: Vec<Bar> = ours(figures)
-        .map(|(name, measured)| bar(&name, measured.text, true))
+        .map(|(name, measured)| bar(&name, measured.text, Whose::Ours))
         .collect();
-    bars.push(bar("MCUboot, smallest", SMALLEST_MCUBOOT, false));
+    bars.push(bar("MCUboot, smallest", SMALLEST_MCUBOOT, Whose::Quoted));
     bars.extend(
         QUOTED
             .iter()
-            .map(|quoted| bar(quoted.name, quoted.text, false)),
+            .map(|quoted| bar(quoted.name, quoted.text, Whose::Quoted)),
     );
     bars.push(bar(
         "embassy-boot (verifies nothing)",
         EMBASSY_BOOT_TEXT,
-        false,
+        Whose::Quoted,
     ));
     bars
 }
@@ -72,24 +87,24 @@ fn instructions(figures: &Figures) -> Vec<Bar> {
         Bar {
             name,
             parts: [millions(all - clearing), millions(clearing)],
-            measured: true,
+            whose: Whose::Ours,
             label: format!("{:.2}", millions(all)),
         }
     });
     let quoted = QUOTED.iter().map(|quoted| Bar {
         name: quoted.name.into(),
         parts: [quoted.instructions.1, 0.0],
-        measured: false,
+        whose: Whose::Quoted,
         label: format!("{:.2}", quoted.instructions.1),
     });
     ours.chain(quoted).collect()
 }
 
 fn erases(figures: &Figures) -> Vec<Bar> {
-    let bar = |name: &str, update: u64, revert: Option<u64>, measured| Bar {
+    let bar = |name: &str, update: u64, revert: Option<u64>, whose| Bar {
         name: name.into(),
         parts: [update as f64, revert.unwrap_or(0) as f64],
-        measured,
+        whose,
         label: match revert {
             Some(revert) => format!("{update} + {revert}"),
             None => format!("{update}, no way back"),
@@ -98,10 +113,14 @@ fn erases(figures: &Figures) -> Vec<Bar> {
     let same = figures.same_geometry.iter();
     let same = same.map(|costs| {
         let (update, revert) = (costs.update.erases, costs.revert.erases);
-        bar(&costs.of, update, Some(revert), true)
+        let whose = match costs.of.starts_with("Bistable") {
+            true => Whose::Ours,
+            false => Whose::Measured,
+        };
+        bar(&costs.of, update, Some(revert), whose)
     });
     let quoted = QUOTED.iter();
-    let quoted = quoted.map(|quoted| bar(quoted.name, quoted.erases, quoted.revert, false));
+    let quoted = quoted.map(|quoted| bar(quoted.name, quoted.erases, quoted.revert, Whose::Quoted));
     same.chain(quoted).collect()
 }
 
@@ -127,7 +146,7 @@ fn draw(title: &str, bars: &[Bar]) -> Result<String> {
         .map(|bar| bar.parts.iter().sum())
         .fold(1.0, f64::max);
     let scale = f64::from(WIDTH - NAMES_WIDTH - LABELS_WIDTH) / longest;
-    let words = ("sans-serif", 14).into_font().color(&WORDS);
+    let words = ("sans-serif", 17).into_font().color(&WORDS);
     let at = |side| words.pos(Pos::new(side, VPos::Center));
     let failed = |error: DrawingAreaErrorKind<_>| anyhow!("a chart: {error}");
     let heading = Text::new(title, (8, TITLE_HEIGHT as i32 / 2), at(HPos::Left));
@@ -141,11 +160,7 @@ fn draw(title: &str, bars: &[Bar]) -> Result<String> {
             at(HPos::Right),
         );
         area.draw(&name).map_err(failed)?;
-        let colour = if bar.measured {
-            MEASURED
-        } else {
-            QUOTED_COLOUR
-        };
+        let colour = bar.whose.colour();
         let mut left = NAMES_WIDTH as i32;
         for (part, opacity) in bar.parts.iter().zip([1.0, 0.5]) {
             let right = left + (part * scale).round() as i32;

@@ -59,6 +59,13 @@ impl Program {
                 program.add(&file, &section, kind);
             }
         }
+        // What lies between two sections is in flash, too.
+        let between = program
+            .flash
+            .checked_sub(program.sizes.text + program.sizes.data);
+        let between = between.context("sections that no segment loads")?;
+        program.sizes.text += between;
+        program.by_crate.entry(NOBODY.into()).or_default().text += between;
         Ok(program)
     }
 
@@ -107,7 +114,9 @@ fn kind(section: &object::Section<'_, '_>) -> Option<Kind> {
     let has = |flag: u32| sh_flags & u64::from(flag) != 0;
     match section.kind() {
         _ if !has(elf::SHF_ALLOC) => None,
-        SectionKind::UninitializedData => Some(|sizes| &mut sizes.bss),
+        SectionKind::UninitializedData | SectionKind::UninitializedTls => {
+            Some(|sizes| &mut sizes.bss)
+        }
         _ if has(elf::SHF_WRITE) => Some(|sizes| &mut sizes.data),
         _ => Some(|sizes| &mut sizes.text),
     }
@@ -139,16 +148,11 @@ fn owner(symbol: &str) -> String {
         return UNMANGLED.into();
     };
     let name = format!("{name:#}");
-    // `<&mut a::B as c::D>::e` is of `a`.
-    let path = name.trim_start_matches(['<', '&', '*', '(', '[', ' ']);
-    let path = ["mut ", "const ", "dyn "]
-        .iter()
-        .fold(path, |path, word| path.strip_prefix(word).unwrap_or(path));
-    match path.split_once("::") {
-        Some((owner, _)) => owner.to_owned(),
-        // Of a primitive type: `<u32 as core::fmt::Display>::fmt`.
-        None => "core".into(),
-    }
+    // `<&mut a::B as c::D>::e` is of `a`; `<u8 as c::D>::e` of `c`, for no crate owns `u8`.
+    let mut paths = name.split(" as ").filter_map(|path| path.split_once("::"));
+    let (first, _) = paths.next().unwrap_or(("core", ""));
+    let first = first.rsplit([' ', '<', '&', '*', '(', '[']).next();
+    first.unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
@@ -160,11 +164,11 @@ mod tests {
         for (symbol, expected) in [
             ("_RNvNtCs1234_7mycrate3foo3bar", "mycrate"),
             (
-                "_ZN15ed25519_compact7sha5125State4blocks17h0123456789abcdefE",
+                "_ZN15ed25519_compact6sha5125State6blocks17h0123456789abcdefE",
                 "ed25519_compact",
             ),
             (
-                "_ZN59_$LT$emulated_flash..Flash$u20$as$u20$core..fmt..Debug$GT$3fmt17h0123456789abcdefE",
+                "_ZN58_$LT$emulated_flash..Flash$u20$as$u20$core..fmt..Debug$GT$3fmt17h0123456789abcdefE",
                 "emulated_flash",
             ),
             (
@@ -175,5 +179,25 @@ mod tests {
         ] {
             assert_eq!(owner(symbol), expected, "{symbol}");
         }
+    }
+
+    #[test]
+    fn every_byte_of_a_program_has_one_owner() {
+        let program = Program::read(&std::env::current_exe().unwrap()).unwrap();
+        let sum = |kind: Kind| -> u64 {
+            let all = program.by_crate.values();
+            all.map(|sizes| *kind(&mut { *sizes })).sum()
+        };
+        let Sizes { text, data, bss } = program.sizes;
+        assert_eq!(
+            [
+                sum(|s| &mut s.text),
+                sum(|s| &mut s.data),
+                sum(|s| &mut s.bss)
+            ],
+            [text, data, bss]
+        );
+        assert_eq!(text + data, program.flash);
+        assert!(program.by_crate["bench"].text > 1000);
     }
 }

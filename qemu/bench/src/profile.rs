@@ -3,40 +3,27 @@
 use std::fmt::{self, Display, Formatter};
 
 /// What the bootloader was made to be.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) enum Profile {
-    /// Few bytes.
-    Small,
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Profile {
+    /// Its name.
+    name: &'static str,
+    /// The profile of cargo, which is also the name of the folder that cargo puts it into.
+    pub(crate) cargo: &'static str,
+    /// Features of the bootloader's package, besides its log.
+    pub(crate) features: &'static [&'static str],
 }
 
 impl Profile {
     /// All of them.
-    pub(crate) const ALL: [Self; 1] = [Self::Small];
-
-    /// Its name.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Small => "small",
-        }
-    }
-
-    /// What cargo is told, besides the package.
-    pub(crate) const fn cargo(self) -> &'static [&'static str] {
-        match self {
-            Self::Small => &["--profile", "firmware"],
-        }
-    }
-
-    /// The folder that cargo puts it into, below that of the target.
-    pub(crate) const fn folder(self) -> &'static str {
-        match self {
-            Self::Small => "firmware",
-        }
-    }
+    pub(crate) const ALL: &[Self] = &[Self {
+        name: "small",
+        cargo: "firmware",
+        features: &[],
+    }];
 }
 
 impl Display for Profile {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
+        f.pad(self.name)
     }
 }

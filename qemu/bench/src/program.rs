@@ -24,8 +24,7 @@ impl Program {
         let address = product.layout.payload_address(slot);
         let (mut bytes, entry) = match product.architecture {
             Architecture::CortexM => cortex_m(product, address),
-            // `j .`: an immediate of 0 in the J format (RISC-V unprivileged specification, §2.5).
-            Architecture::Riscv32 => (0x0000_006F_u32.to_le_bytes().to_vec(), address),
+            Architecture::Riscv32 => (riscv32(address), address),
         };
         fill(&mut bytes, length);
         Self {
@@ -47,6 +46,13 @@ fn cortex_m(product: &Product, address: u32) -> (Vec<u8>, u32) {
     // `b .`: encoding T2 with an offset of -4 (ARMv7-M ARM, A7.7.12).
     bytes.extend(0xE7FE_u16.to_le_bytes());
     (bytes, entry)
+}
+
+/// `j .`: an immediate of 0 in the J format (RISC-V unprivileged specification, §2.5). Then its own address, as in
+/// a program that cannot run elsewhere: what is the same for both slots is refused.
+fn riscv32(address: u32) -> Vec<u8> {
+    let words = [0x0000_006F, address];
+    words.into_iter().flat_map(u32::to_le_bytes).collect()
 }
 
 /// Marsaglia's xorshift with 32 bits: any bytes do, but the same on each machine.

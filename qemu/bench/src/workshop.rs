@@ -32,14 +32,30 @@ impl Workshop {
         let layout = layout_of(board, repository);
         let folder = repository.join("target/bench").join(board.name());
         fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-        Ok(Self {
+        let (emulator, package) = board.emulator();
+        bistable_firmware::ensure_command(emulator, package)?;
+        let workshop = Self {
             board,
             repository: repository.into(),
             bistable: bistable.into(),
             folder,
             product: Product::read(&layout)?,
             toolchain: Toolchain::for_target(board.target())?,
-        })
+        };
+        workshop.make_key()?;
+        Ok(workshop)
+    }
+
+    /// Makes a development key and its ring, unless they are there: they are kept outside version control.
+    fn make_key(&self) -> Result<()> {
+        let (key, ring) = (self.key(), &self.product.ring_path);
+        if key.exists() && ring.exists() {
+            return Ok(());
+        }
+        let (key, ring) = (key.as_os_str(), ring.as_os_str());
+        let what = ["key", "new", "--development", "--name", "development"].map(OsStr::new);
+        let where_to = [OsStr::new("--ring"), ring, OsStr::new("--out"), key];
+        self.bistable(&[&what[..], &where_to[..]].concat())
     }
 
     /// A file in the folder.
@@ -58,11 +74,12 @@ impl Workshop {
     /// Builds the bootloader and keeps its ELF file.
     pub(crate) fn bootloader(&self, profile: Profile, log: bool) -> Result<PathBuf> {
         let (package, target) = (self.board.bootloader(), self.repository.join("target"));
+        let mut features = profile.features.to_vec();
+        features.extend(log.then_some("log"));
         let mut cargo = self.toolchain.command("build");
         cargo
-            .args(["--quiet", "-p", &package])
-            .args(profile.cargo())
-            .args(if log { &["--features", "log"][..] } else { &[] })
+            .args(["--quiet", "-p", &package, "--profile", profile.cargo])
+            .args(["--features", &features.join(",")])
             .arg("--target-dir")
             .arg(&target)
             .current_dir(&self.repository);
@@ -70,7 +87,7 @@ impl Workshop {
         ensure!(status.success(), "the bootloader does not build: {cargo:?}");
         let built = target
             .join(self.board.target())
-            .join(profile.folder())
+            .join(profile.cargo)
             .join(&package);
         let log = if log { "-log" } else { "" };
         let kept = self.file(format!("bootloader-{profile}{log}.elf"));
