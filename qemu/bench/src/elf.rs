@@ -111,6 +111,10 @@ fn kind(section: &object::Section<'_, '_>) -> Option<Kind> {
     let SectionFlags::Elf { sh_flags } = section.flags() else {
         return None;
     };
+    // riscv-rt gives all RAM that is left to these two: nothing lies there before the program runs.
+    if matches!(section.name(), Ok(".stack" | ".heap")) {
+        return None;
+    }
     let has = |flag: u32| sh_flags & u64::from(flag) != 0;
     match section.kind() {
         _ if !has(elf::SHF_ALLOC) => None,
