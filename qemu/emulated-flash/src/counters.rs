@@ -79,7 +79,8 @@ pub(crate) fn count_program(
     bookkeeping::add(notes, field::PROGRAM_CALLS, 1);
     bookkeeping::add(notes, field::BYTES_PROGRAMMED, length);
     let last = offset.saturating_add(length.saturating_sub(1));
-    for sector in geometry.sector_of(offset)..=geometry.sector_of(last) {
+    let end = geometry.sector_of(last).saturating_add(1);
+    for sector in geometry.sector_of(offset)..end {
         let counter = of_sector(field::sector_program_calls(geometry), sector);
         bookkeeping::add(notes, counter, 1);
     }

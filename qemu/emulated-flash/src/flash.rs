@@ -134,9 +134,8 @@ impl<C: Chip> EmulatedFlash<C> {
         if !from.is_multiple_of(unit) || !to.is_multiple_of(unit) {
             return Err(Error::NotAligned { unit });
         }
-        (from..to)
-            .step_by(unit as usize)
-            .try_for_each(|start| self.erase_sector(start))
+        (geometry.sector_of(from)..geometry.sector_of(to))
+            .try_for_each(|sector| self.erase_sector(sector))
     }
 
     /// Programs `bytes` at `offset` as one operation: bits are cleared, none is set. No bytes, no operation.
@@ -207,9 +206,9 @@ impl<C: Chip> EmulatedFlash<C> {
     }
 
     #[inline(never)] // in the loop above it takes 40 bytes more
-    fn erase_sector(&mut self, start: u32) -> Result<(), Error<C::Failure>> {
+    fn erase_sector(&mut self, sector: u32) -> Result<(), Error<C::Failure>> {
         let geometry = self.chip.geometry();
-        let sector = geometry.sector_of(start);
+        let start = sector.saturating_mul(geometry.sector_size);
         counters::count_erase(self.chip.notes_mut(), sector);
         let due = Due::count(self.chip.notes_mut(), Operation::Erase, sector..=sector);
         let erased = match due {
