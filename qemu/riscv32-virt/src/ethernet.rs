@@ -3,7 +3,7 @@
 //! Unlike a controller with FIFOs this one masters the bus: it writes frames into RAM whenever they come,
 //! from the moment it was given the buffers until it is reset. So two things must hold:
 //!
-//! - A buffer belongs either to the card or to the program. [`Receive`] keeps to that.
+//! - A buffer belongs either to the card or to the program. `Receive` keeps to that.
 //! - No program starts while the card still has buffers of the one before it. A reset of the board resets
 //!   the card, whether a program, the watchdog or the power asked for it; and a bootloader, which jumps
 //!   without one, does not start the card.

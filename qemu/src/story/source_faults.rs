@@ -81,13 +81,14 @@ fn ends_later(
     good: &[u8],
     first_chunk: usize,
 ) -> Result<()> {
-    let end = first_chunk + 4096 * 10 + 1000;
+    let chunks = 4096 * 10;
+    let end = first_chunk + chunks + 1000;
     world.publish_bytes("v5 without its end", digest, &good[..end])?;
     device.expect(&[&format!("the file ends at {end}")])?;
     let before = world.wear()?;
     world.publish_bytes("all of v5", digest, good)?;
     device.expect(&["installing", &digest[..8]])?;
-    device.expect(&[&format!("at byte {}", first_chunk + 4096 * 10)])?;
+    device.expect(&[&format!("at byte {}", first_chunk + chunks)])?;
     device.expect(&["everything is there"])?;
     let filled = super::first_update::sectors_filled(world, "v5")?;
     let erased = world.wear()?.since(&before).slots[0].erases;
