@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bistable_core::layout::Slot;
 use bistable_core::manifest::Fields;
 use bistable_core::version::Version;
-use bistable_qemu::{Board, FlashFile};
+use bistable_qemu::FlashFile;
 use bistable_updater::identity::Identity;
 
 use crate::facts::{Facts, workspace_version};
@@ -67,7 +67,7 @@ impl Written {
             (image, &built.bytes),
         ])?;
         let path = flash_path(project);
-        FlashFile::create(Board::Mps2An385, &path, &flash)
+        FlashFile::create(project.board, &path, &flash)
             .map_err(|error| emulation(&path, &error))?;
         Ok(Self { flash: path })
     }

@@ -111,6 +111,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
     let board = project.board;
     let emulator = emulator.unwrap_or_else(|| board.emulator().0.into());
     check_emulator(&emulator, board)?;
+    project.make_folder()?;
     let facts = Facts::read(&project.layout())?;
     let bootloader = project.build_bootloader()?;
     let written = match arguments.keep {
@@ -121,7 +122,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
         Some(store) => Some(Server::start(store, &project)?),
         None => None,
     };
-    let mut flash = open(&written.flash)?;
+    let mut flash = open(board, &written.flash)?;
     server::tell(&mut flash, &facts, server.as_ref(), &project.layout())?;
     let debugger = match arguments.debug {
         true => Some(Debugger::prepare(
@@ -180,8 +181,8 @@ fn check_emulator(emulator: &Path, board: Board) -> Result<(), Error> {
     ))
 }
 
-fn open(flash: &Path) -> Result<FlashFile, Error> {
-    FlashFile::open(Board::Mps2An385, flash).map_err(|error| emulation(flash, &error))
+fn open(board: Board, flash: &Path) -> Result<FlashFile, Error> {
+    FlashFile::open(board, flash).map_err(|error| emulation(flash, &error))
 }
 
 /// What the emulated board complains of.

@@ -76,7 +76,6 @@ impl Project {
             .target_directory
             .join("bistable")
             .into_std_path_buf();
-        fs::create_dir_all(&folder).map_err(Error::io(&folder, "make the folder"))?;
         env::set_current_dir(&root).map_err(Error::io(&root, "go to the folder"))?;
         Ok(Self {
             version: version_of(&metadata, &name, &manifest)?,
@@ -94,6 +93,11 @@ impl Project {
             settings,
             bootloader_version,
         })
+    }
+
+    /// Makes the folder for what runs leave. Nothing is written before.
+    pub(super) fn make_folder(&self) -> Result<(), Error> {
+        fs::create_dir_all(&self.folder).map_err(Error::io(&self.folder, "make the folder"))
     }
 
     /// The product's layout.

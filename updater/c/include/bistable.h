@@ -122,7 +122,7 @@ enum bistable_result {
     BISTABLE_B055_READ_BACK = 55,
     /* The installation is not whole yet. */
     BISTABLE_B056_NOT_WHOLE = 56,
-    /* The reset vector does not point to code in the payload. */
+    /* The reset vector does not point to code in the payload, or the payload begins with no instruction. */
     BISTABLE_B060_BAD_RESET_VECTOR = 60,
     /* The initial stack pointer is not in the board's RAM, or not 8-aligned. */
     BISTABLE_B061_BAD_STACK_POINTER = 61,
