@@ -131,8 +131,8 @@ fn ours(figures: &Figures) -> impl Iterator<Item = (String, &crate::figures::Mea
 }
 
 /// Pixels.
-const WIDTH: u32 = 760;
-const NAMES_WIDTH: u32 = 230;
+const WIDTH: u32 = 800;
+const NAMES_WIDTH: u32 = 270;
 const LABELS_WIDTH: u32 = 130;
 const BAR_HEIGHT: u32 = 26;
 const TITLE_HEIGHT: u32 = 34;
