@@ -64,7 +64,7 @@ pub fn clean_up() {
 }
 
 /// How much RAM one round of the loop in [`jump`] clears, in bytes.
-const CLEARED_AT_ONCE: u32 = 128;
+const CLEARED_AT_ONCE: u32 = 512;
 
 /// Starts the program whose vector table lies at `vector_table`: as its hardware reset would, with its
 /// initial stack pointer, with VTOR on its table, in privileged thread mode, with LR as after a reset. Before
@@ -98,15 +98,14 @@ pub unsafe fn jump(vector_table: u32, clears: Range<u32>) -> ! {
     // B1.5.10). VTOR is a register of the processor (ARMv7-M ARM, B3.2.5).
     unsafe {
         asm!(
-            // Eight zeros go out at once, and four times that between two looks at the end.
+            // Eight zeros go out at once, and sixteen times that between two looks at the end.
             "mov r6, r2",
             "mov r7, r2",
             "b 3f",
             "2:",
+            ".rept 16",
             "stm r0!, {{r2, r6, r7, r9, r10, r11, r12, lr}}",
-            "stm r0!, {{r2, r6, r7, r9, r10, r11, r12, lr}}",
-            "stm r0!, {{r2, r6, r7, r9, r10, r11, r12, lr}}",
-            "stm r0!, {{r2, r6, r7, r9, r10, r11, r12, lr}}",
+            ".endr",
             "3:",
             "cmp r0, r8",
             "blo 2b",
