@@ -79,14 +79,16 @@ static OF_HALVES: [u32; 16] = {
 fn crc32_by_halves(bytes: &[u8]) -> u32 {
     let mut sum = u32::MAX;
     for byte in bytes {
-        sum ^= u32::from(*byte);
-        for _ in 0..2 {
-            let [low, ..] = sum.to_le_bytes();
-            let of_half = OF_HALVES.get(usize::from(low & 0xF));
-            sum = sum >> 4 ^ of_half.copied().unwrap_or_default();
-        }
+        sum = without_half(without_half(sum ^ u32::from(*byte)));
     }
     !sum
+}
+
+#[cfg(any(target_os = "none", test))]
+#[inline(always)] // it takes as much as a call
+fn without_half(sum: u32) -> u32 {
+    let of_half = OF_HALVES.get((sum & 0xF) as usize);
+    sum >> 4 ^ of_half.copied().unwrap_or_default()
 }
 
 #[cfg(test)]

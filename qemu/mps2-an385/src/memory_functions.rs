@@ -79,6 +79,18 @@ unsafe extern "C" fn __aeabi_memclr() {
 unsafe extern "C" fn memcmp() {
     naked_asm!(
         "mov r12, r0",
+        // As long as words are equal; the one that is not is looked at again, byte by byte.
+        "3:",
+        "subs r2, #4",
+        "blo 4f",
+        "ldr r0, [r12], #4",
+        "ldr r3, [r1], #4",
+        "cmp r0, r3",
+        "beq 3b",
+        "sub r12, #4",
+        "subs r1, #4",
+        "4:",
+        "adds r2, #4",
         "movs r0, #0",
         "1:",
         "subs r2, #1",
