@@ -12,6 +12,7 @@
 //!
 //! - `small`: few bytes of text. Ed25519 by `bistable_core::small_verifier`, SHA-256 by `hmac-sha256`.
 //! - `fast`: few instructions for each byte of an image. The same Ed25519; SHA-256 by the unrolled rounds of `sha2`.
+//!   Built with a Cargo profile of that name: `--profile fast --no-default-features --features fast`.
 //!
 //! What each costs is in `docs/decisions/0016-two-profiles.md`. Their workspace sets `opt-level = 3` for the
 //! packages `sha2` and `hmac-sha256`, as this project's does.

@@ -10,7 +10,7 @@ use bistable_core::layout::Slot;
 use bistable_core::refusal::Refusal;
 use bistable_core::reset::reset_reason;
 use bistable_core::state::Snapshot;
-use bistable_core::verify::{Rules, Verified, verify};
+use bistable_core::verify::{Rules, Verified, verify_lent};
 use bistable_core::watchdog::Watchdog as _;
 
 use crate::board::{Board, Product};
@@ -215,8 +215,9 @@ impl<'b, B: Board> Boot<'b, B> {
     }
 
     fn verify_once(&mut self, slot: Slot, expected: Option<Digest>) -> Result<Verified, Refusal> {
+        let lent = self.board.lend_slot(slot);
         let (flash, watchdog) = self.board.slot_flash(slot);
-        verify(flash, slot, expected, &self.rules, watchdog)
+        verify_lent(flash, lent, slot, expected, &self.rules, watchdog)
     }
 
     /// Remembers across a reset that verification of this slot has begun, or that it has ended.

@@ -99,8 +99,14 @@ impl Number {
 
     /// The remainder of a number of 512 bits, by long division, bit by bit.
     fn modulo_order(bytes: &[u8; 64]) -> Self {
-        let mut rest = Self::ZERO;
-        for byte in bytes.iter().rev() {
+        // Its highest 31 bytes are a number below 2^248, so below L.
+        let (low, high) = bytes.split_at(33);
+        let mut first = [0; 32];
+        for (to, from) in first.iter_mut().zip(high) {
+            *to = *from;
+        }
+        let mut rest = Self::from_bytes(&first);
+        for byte in low.iter().rev() {
             for bit in (0..u8::BITS).rev() {
                 // It is below L, so it doubles to less than 2^254.
                 rest.double_and_add(byte >> bit & 1);

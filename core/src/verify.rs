@@ -18,6 +18,10 @@ use crate::wire;
 /// How much is read from flash at a time while hashing, in bytes.
 const READ_LEN: usize = 256;
 
+/// How much is hashed between two feedings of the watchdog if nothing needs to be read, in bytes: 40 instructions
+/// for each, so a few milliseconds on the slowest of microcontrollers.
+const LENT_LEN: usize = 4096;
+
 /// Where an architecture starts an image.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Entry<'a> {
@@ -134,6 +138,21 @@ pub fn verify<F: ReadNorFlash>(
     rules: &Rules<'_>,
     watchdog: &mut impl Watchdog,
 ) -> Result<Verified, Refusal> {
+    verify_lent(flash, None, slot, expected, rules, watchdog)
+}
+
+/// [`verify`], where the slot's bytes, all of them, may be lent: its payload is hashed where it lies then.
+///
+/// # Errors
+/// As [`verify`]. [`Refusal::FlashRead`] too if fewer bytes are lent than the payload has.
+pub fn verify_lent<F: ReadNorFlash>(
+    flash: &mut F,
+    lent: Option<&[u8]>,
+    slot: Slot,
+    expected: Option<Digest>,
+    rules: &Rules<'_>,
+    watchdog: &mut impl Watchdog,
+) -> Result<Verified, Refusal> {
     const {
         assert!(
             size_of::<u64>().is_multiple_of(F::READ_SIZE),
@@ -159,7 +178,10 @@ pub fn verify<F: ReadNorFlash>(
     read_payload(flash, layout, slot, 0, &mut first)?;
     rules.entry.check(first, payload)?;
 
-    verify_payload(flash, layout, slot, manifest, watchdog)?;
+    match lent {
+        Some(lent) => verify_lent_payload(lent, layout, slot, manifest, watchdog)?,
+        None => verify_payload(flash, layout, slot, manifest, watchdog)?,
+    }
     Ok(Verified {
         slot,
         address,
@@ -262,10 +284,33 @@ pub fn verify_payload<F: ReadNorFlash>(
     let mut hasher = Hasher::new();
     let whole = 0..manifest.payload_len();
     hash_into(&mut hasher, flash, layout, slot, whole, watchdog)?;
-    if hasher.finish() != manifest.payload(slot) {
-        return Err(Refusal::BadPayload);
+    check_payload(hasher, slot, manifest)
+}
+
+/// Likewise, with the bytes of the whole slot at hand.
+fn verify_lent_payload(
+    lent: &[u8],
+    layout: &Layout,
+    slot: Slot,
+    manifest: &Manifest,
+    watchdog: &mut impl Watchdog,
+) -> Result<(), Refusal> {
+    let behind_header = lent.get(layout.payload_offset as usize..);
+    let payload = behind_header.and_then(|bytes| bytes.get(..manifest.payload_len() as usize));
+    let mut hasher = Hasher::new();
+    for piece in payload.ok_or(Refusal::FlashRead)?.chunks(LENT_LEN) {
+        watchdog.feed();
+        hasher.update(piece);
     }
-    Ok(())
+    check_payload(hasher, slot, manifest)
+}
+
+#[inline(always)] // a bootloader has one caller
+fn check_payload(hasher: Hasher, slot: Slot, manifest: &Manifest) -> Result<(), Refusal> {
+    match hasher.finish() == manifest.payload(slot) {
+        true => Ok(()),
+        false => Err(Refusal::BadPayload),
+    }
 }
 
 #[cfg(test)]

@@ -37,7 +37,12 @@ pub(crate) fn all() -> Outcome {
     });
     report.check("tests, host", || {
         run(&mut cargo("test"))?;
-        run(cargo("test").args(["-p", "bistable-updater", "--all-features"]))
+        run(cargo("test").args(["-p", "bistable-updater", "--all-features"]))?;
+        // What the profiles of the bootloader are made of.
+        for features in ["hmac-sha256,small-verifier", "hmac-sha512,small-verifier"] {
+            run(cargo("test").args(["-p", "bistable-core", "--features", features]))?;
+        }
+        Ok(())
     });
     report.check("documentation", || {
         run(cargo("doc")

@@ -9,17 +9,24 @@ pub(crate) struct Profile {
     name: &'static str,
     /// The profile of cargo, which is also the name of the folder that cargo puts it into.
     pub(crate) cargo: &'static str,
-    /// Features of the bootloader's package, besides its log.
+    /// Features of the bootloader's package, besides its log, and without its default ones.
     pub(crate) features: &'static [&'static str],
 }
 
 impl Profile {
     /// All of them.
-    pub(crate) const ALL: &[Self] = &[Self {
-        name: "small",
-        cargo: "firmware",
-        features: &[],
-    }];
+    pub(crate) const ALL: &[Self] = &[
+        Self {
+            name: "small",
+            cargo: "firmware",
+            features: &["small"],
+        },
+        Self {
+            name: "fast",
+            cargo: "fast",
+            features: &["fast"],
+        },
+    ];
 }
 
 impl Display for Profile {

@@ -79,7 +79,7 @@ impl Workshop {
         let mut cargo = self.toolchain.command("build");
         cargo
             .args(["--quiet", "-p", &package, "--profile", profile.cargo])
-            .args(["--features", &features.join(",")])
+            .args(["--no-default-features", "--features", &features.join(",")])
             .arg("--target-dir")
             .arg(&target)
             .current_dir(&self.repository);

@@ -35,6 +35,18 @@ pub unsafe fn open() -> Result<Flash, NotFormatted> {
     })
 }
 
+/// The `length` bytes at `offset` of the flash, where they lie.
+///
+/// # Safety
+///
+/// They lie on the flash. Nobody writes or erases them any more while this program runs.
+pub const unsafe fn lend(offset: u32, length: u32) -> &'static [u8] {
+    let start = core::ptr::with_exposed_provenance::<u8>(ADDRESS.wrapping_add(offset) as usize);
+    // SAFETY: the caller promises readable bytes that do not change. They are no Rust object of this
+    // program's, and any bits are a `u8`.
+    unsafe { core::slice::from_raw_parts(start, length as usize) }
+}
+
 /// The PSRAM: the flash at its start, the notes from its middle on.
 #[derive(Debug)]
 pub struct Psram {

@@ -64,7 +64,7 @@ pub fn clean_up() {
 }
 
 /// How much RAM one round of the loop in [`jump`] clears, in bytes.
-const CLEARED_AT_ONCE: u32 = 128;
+const CLEARED_AT_ONCE: u32 = 32 * 40;
 
 /// Starts the program whose vector table lies at `vector_table`: as its hardware reset would, with its
 /// initial stack pointer, with VTOR on its table, in privileged thread mode, with LR as after a reset. Before
@@ -81,32 +81,25 @@ const CLEARED_AT_ONCE: u32 = 128;
 /// - Nothing of the running program is used any more. It runs in thread mode, not in a handler.
 /// - `clears` is RAM, from one multiple of 4 to another, and everything in it may be lost, the stack too.
 pub unsafe fn jump(vector_table: u32, clears: Range<u32>) -> ! {
-    let table = core::ptr::with_exposed_provenance::<u32>(vector_table as usize);
-    // SAFETY: the caller promises an aligned vector table there.
-    let stack_pointer = unsafe { table.read_volatile() };
-    let second = table.wrapping_add(1);
-    // SAFETY: the caller promises an aligned vector table there.
-    let entry = unsafe { second.read_volatile() };
     let rest = clears.end.wrapping_sub(clears.start) % CLEARED_AT_ONCE;
     let whole_end = clears.end.wrapping_sub(rest);
     // SAFETY: the stack changes under the program's feet, but nothing of it is used any more: operands
     // are in registers and the last instruction does not return. Stack pointer and entry point are
-    // those of the program that the caller promises. CONTROL 0 selects the main stack, privileged. What is
-    // cleared is RAM that the caller gives up. One exception cannot be disabled, the watchdog's NMI: it goes to
+    // read from the aligned vector table that the caller promises, once everything is cleared. CONTROL 0 selects
+    // the main stack, privileged. What is cleared is RAM that the caller gives up. One exception cannot be disabled, the watchdog's NMI: it goes to
     // the running program's handler, for VTOR is written behind the loops, and its frame is pushed and popped
     // between two instructions of the loops, or within a store of several, which then goes on (ARMv7-M ARM,
     // B1.5.10). VTOR is a register of the processor (ARMv7-M ARM, B3.2.5).
     unsafe {
         asm!(
-            // Eight zeros go out at once, and four times that between two looks at the end.
+            // Ten zeros go out at once, and 32 times that between two looks at the end.
             "mov r6, r2",
             "mov r7, r2",
             "b 3f",
             "2:",
-            "stm r0!, {{r2, r6, r7, r9, r10, r11, r12, lr}}",
-            "stm r0!, {{r2, r6, r7, r9, r10, r11, r12, lr}}",
-            "stm r0!, {{r2, r6, r7, r9, r10, r11, r12, lr}}",
-            "stm r0!, {{r2, r6, r7, r9, r10, r11, r12, lr}}",
+            ".rept 32",
+            "stm r0!, {{r2, r3, r4, r6, r7, r9, r10, r11, r12, lr}}",
+            ".endr",
             "3:",
             "cmp r0, r8",
             "blo 2b",
@@ -120,6 +113,8 @@ pub unsafe fn jump(vector_table: u32, clears: Range<u32>) -> ! {
             "movt r0, {table_offset_high}",
             "str r5, [r0]",
             "dsb",
+            "ldr r3, [r5]",
+            "ldr r4, [r5, #4]",
             "msr control, r2",
             "isb",
             "msr msp, r3",
@@ -129,8 +124,8 @@ pub unsafe fn jump(vector_table: u32, clears: Range<u32>) -> ! {
             in("r0") clears.start,
             in("r1") clears.end,
             in("r2") 0,
-            in("r3") stack_pointer,
-            in("r4") entry,
+            in("r3") 0,
+            in("r4") 0,
             in("r5") vector_table,
             in("r8") whole_end,
             in("r9") 0,

@@ -49,6 +49,19 @@ pub unsafe fn open() -> Result<Flash, NotFormatted> {
     EmulatedFlash::open(Chips { chips, notes }).map_err(NotFormatted::Notes)
 }
 
+/// The `length` bytes at `offset` of the flash, where they lie.
+///
+/// # Safety
+///
+/// They lie on the flash, which is open: [`open`] leaves its chips in the mode in which they
+/// are read. Nobody writes or erases them any more while this program runs.
+pub const unsafe fn lend(offset: u32, length: u32) -> &'static [u8] {
+    let start = core::ptr::with_exposed_provenance::<u8>(ADDRESS.wrapping_add(offset) as usize);
+    // SAFETY: the caller promises readable bytes, but for the journal's operations, which end before they return, that do not change. They are no Rust object of this
+    // program's, and any bits are a `u8`.
+    unsafe { core::slice::from_raw_parts(start, length as usize) }
+}
+
 /// The two chips as one, and the notes.
 #[derive(Debug)]
 pub struct Chips {

@@ -352,14 +352,18 @@ pub fn beginning(target: &SlotState, header_lies_there: bool) -> Beginning {
     Edit {
         file: VERIFY,
         find: "
-    verify_payload(flash, layout, slot, manifest, watchdog)?;
+        None => verify_payload(flash, layout, slot, manifest, watchdog)?,
+    }
 ",
         replace: r#"
-    let is_active = crate::planted::was_noted();
-    if !crate::planted::is("payload-not-verified")
-        && !(is_active && crate::planted::is("active-payload-not-verified"))
-    {
-        verify_payload(flash, layout, slot, manifest, watchdog)?;
+        None => {
+            let is_active = crate::planted::was_noted();
+            if !crate::planted::is("payload-not-verified")
+                && !(is_active && crate::planted::is("active-payload-not-verified"))
+            {
+                verify_payload(flash, layout, slot, manifest, watchdog)?;
+            }
+        }
     }
 "#,
     },
