@@ -219,3 +219,101 @@ fn difference(s: &Number, k: &Number, a: &EdwardsPoint, r: &EdwardsPoint) -> Edw
     }
     sum - r
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `low` and what is `high` above it, as 512 bits, the lowest byte first.
+    fn wide(low: &Number, high: u32) -> [u8; 64] {
+        let words = low.0.into_iter().chain([high]);
+        let mut bytes = [0; 64];
+        for (to, word) in bytes.as_chunks_mut().0.iter_mut().zip(words) {
+            *to = word.to_le_bytes();
+        }
+        bytes
+    }
+
+    fn plus(number: &Number, more: u32) -> Number {
+        let mut sum = *number;
+        let mut carry = more;
+        for word in &mut sum.0 {
+            let (word_sum, overflow) = word.overflowing_add(carry);
+            (*word, carry) = (word_sum, overflow.into());
+        }
+        sum
+    }
+
+    #[test]
+    fn remainders_are_right_around_multiples_of_the_order() {
+        let mut below = ORDER;
+        below.subtract(&Number([1, 0, 0, 0, 0, 0, 0, 0]));
+        assert_eq!(Number::modulo_order(&wide(&below, 0)).0, below.0);
+        // 2^32 L, and 5 more: each word one place up.
+        let [words @ .., top] = ORDER.0;
+        let mut up = Number::ZERO;
+        up.0[1..].copy_from_slice(&words);
+        for more in [0, 1, 5] {
+            let expected = [more, 0, 0, 0, 0, 0, 0, 0];
+            let at_order = wide(&plus(&ORDER, more), 0);
+            assert_eq!(Number::modulo_order(&at_order).0, expected, "L + {more}");
+            let far_up = wide(&plus(&up, more), top);
+            assert_eq!(Number::modulo_order(&far_up).0, expected, "2^32 L + {more}");
+        }
+        // 2^512 - 1.
+        let expected = [
+            0x449C_0F00,
+            0xA406_11E3,
+            0x6885_9347,
+            0xD00E_1BA7,
+            0x17F5_BE65,
+            0xCEEC_73D2,
+            0x7C30_9A3D,
+            0x0399_411B,
+        ];
+        assert_eq!(Number::modulo_order(&[0xFF; 64]).0, expected);
+    }
+
+    #[test]
+    fn signed_digits_add_up_to_their_number() {
+        let mut below = ORDER;
+        below.subtract(&Number([1, 0, 0, 0, 0, 0, 0, 0]));
+        let small = |number| Number([number, 0, 0, 0, 0, 0, 0, 0]);
+        let all_ones = Number([u32::MAX; 8].map(|word| word & 0x0FFF_FFFF));
+        for number in [small(0), small(1), small(3), small(0xFFFF), all_ones, below] {
+            let digits = SignedDigits::of(&number);
+            let mut sum = Number::ZERO;
+            let mut neighbour = Ordering::Equal;
+            for place in (0..SignedDigits::PLACES).rev() {
+                sum.double_and_add(0);
+                let digit = digits.at(place);
+                assert!(digit.is_eq() || neighbour.is_eq(), "two in a row");
+                match digit {
+                    Ordering::Less => sum.subtract(&small(1)),
+                    Ordering::Equal => {}
+                    Ordering::Greater => sum = plus(&sum, 1),
+                }
+                neighbour = digit;
+            }
+            assert_eq!(sum.0, number.0);
+        }
+    }
+
+    #[test]
+    fn a_point_has_one_encoding_though_it_be_of_large_order() {
+        // The y of points that are not of small order, and small enough that y + p is an encoding, too.
+        for y in [3, 4, 5, 6, 9, 10, 14, 15, 16, 18] {
+            let bytes = |number: &Number| {
+                let mut bytes = [0; 32];
+                bytes.copy_from_slice(&wide(number, 0)[..32]);
+                bytes
+            };
+            let only = Number([y, 0, 0, 0, 0, 0, 0, 0]);
+            let decoded = point(&bytes(&only)).expect("a point of the curve");
+            assert!(!decoded.is_small_order(), "{y}");
+            let other = plus(&FIELD, y);
+            assert!(CompressedEdwardsY(bytes(&other)).decompress().is_some());
+            assert!(point(&bytes(&other)).is_none(), "{y} + p");
+        }
+    }
+}
