@@ -48,8 +48,8 @@ impl defmt::Format for Digest {
     }
 }
 
-/// SHA-256 (FIPS 180-4), fed piece by piece, with less than 4 GiB in all: no flash that offsets of 32 bits
-/// reach holds more.
+/// SHA-256 (FIPS 180-4), fed piece by piece, with less than 512 MiB in all: `hmac-sha256` counts bits in a `usize`, which
+/// has 32 of them on a microcontroller. With `sha2` it is 4 GiB. An image is far shorter than either.
 ///
 /// Two crates can do it, and the tests below hold for both: `sha2`, or `hmac-sha256` with the feature of that name.
 #[derive(Clone, Default)]

@@ -14,7 +14,8 @@ use sha2::{Digest as _, Sha512};
 
 use crate::verifier::{KEY_LEN, SIGNATURE_LEN, Verifier};
 
-/// A third of the text of [`Compact`](crate::verifier::Compact), a tenth more instructions, the same verdicts.
+/// Little more than half the text of [`Compact`](crate::verifier::Compact) (on a Cortex-M3 8,552 B against 15,668), a quarter
+/// more instructions (2.45 M against 1.96 M), the same verdicts: decisions 0016 and 0017.
 #[derive(Clone, Copy, Debug)]
 pub struct Small;
 

@@ -1,7 +1,8 @@
 //! What images depend on, as one digest: an image for another layout is refused by it.
 //!
 //! Keys, names, trial defaults and the journal's place are left out: they may change without a new
-//! link of the application. The encoding, version 1; numbers are little-endian, four bytes each:
+//! link of the application. The architecture is not in it either: vendor and class in the manifest tell products apart,
+//! so two of the same addresses and sizes need two names. The encoding, version 1; numbers are little-endian, four bytes each:
 //!
 //! ```text
 //!   "bistable/layout/v1\0"

@@ -210,7 +210,9 @@ impl Link {
         Err(Error::unexpected(&self.path, found, expected, hint))
     }
 
-    /// A processor that begins with the payload's first byte does not ask where the file says that it begins.
+    /// A processor that begins with the payload's first byte does not ask where the file says that it begins. A start
+    /// of 0 is none (System V ABI, ELF header, `e_entry`): linkers write it if they know no entry symbol, and then nothing
+    /// but the linker script says what comes first.
     fn check_start(&self, start: u32, entry: Entry<'_>, slot: Slot) -> Result<(), Error> {
         let is_elsewhere = start != 0 && start != self.address;
         if entry != Entry::FirstInstruction || !is_elsewhere {

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::facts::Facts;
-use crate::image::cost::instructions_to_verify;
+use crate::image::cost::{REST, instructions_to_verify};
 use crate::image::make::Built;
 use crate::image::signed::SignedBy;
 use crate::output::Report;
@@ -95,7 +95,7 @@ impl Summary {
 
 impl Display for Summary {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let instructions = self.instructions_to_verify as f64 / 1e6;
+        let [verifying, rest] = [self.instructions_to_verify, REST].map(|count| count as f64 / 1e6);
         writeln!(
             formatter,
             "image     {} ({} bytes)\n\
@@ -104,7 +104,7 @@ impl Display for Summary {
              slot      {:.1} % used, {} bytes headroom\n\
              fix-ups   {} bytes differ between the slots\n\
              pages     {} bytes in {} pages, {:.1} % of the file\n\
-             boot      about {instructions:.1} million instructions to verify\n\
+             boot      about {verifying:.1} million instructions to verify, {rest:.1} for the rest after a power-on\n\
              signed    {}",
             self.image.display(),
             self.bytes,

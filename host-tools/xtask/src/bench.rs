@@ -16,6 +16,9 @@ pub(crate) fn bench(arguments: &[String]) -> Outcome {
     run(bench_command()?.args(arguments))
 }
 
+/// What the command `bench` says when it noticed all the growth that was planted.
+const NOTICED: &str = " have grown, and all were noticed";
+
 /// What came of comparing with the committed figures.
 pub(crate) enum Compared {
     /// Nothing grew.
@@ -27,29 +30,34 @@ pub(crate) enum Compared {
 /// The exit status of the command `bench` when it compared nothing.
 const SKIPPED: i32 = 3;
 
+/// What its line begins with that says why.
+const MARK: &str = "nothing is compared: ";
+
 /// Compares with the committed figures; then that planted growth is noticed.
 pub(crate) fn check() -> Result<Compared, String> {
-    let measure = |arguments: &[&str]| -> Result<(Option<i32>, String), String> {
+    let measure = |arguments: &[&str]| -> Result<(Option<i32>, String, String), String> {
         let mut command = bench_command()?;
         let output = command.args(arguments).output();
         let output = output.map_err(|error| format!("{command:?}: {error}"))?;
-        let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
-        said += &String::from_utf8_lossy(&output.stderr);
-        Ok((output.status.code(), said))
+        let [said, complained] = [output.stdout, output.stderr]
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        Ok((output.status.code(), said, complained))
     };
-    let (status, said) = measure(&["--check"])?;
-    print!("{said}");
+    let (status, said, complained) = measure(&["--check"])?;
+    print!("{said}{complained}");
     match status {
         Some(0) => {}
         Some(SKIPPED) => {
-            let reason = said.lines().last().unwrap_or_default();
+            let mut lines = said.lines();
+            let reason = lines.find_map(|line| line.strip_prefix(MARK));
+            let reason = reason.ok_or("nothing was compared, and no line says why")?;
             return Ok(Compared::Skipped(reason.to_owned()));
         }
-        _ => return Err(said),
+        _ => return Err(complained),
     }
     match measure(&["--check", "--plant"])? {
-        (Some(1), said) if said.contains("more than 2 % above") => Ok(Compared::Equal),
-        (_, said) => Err(format!("planted growth was not noticed: {said}")),
+        (Some(1), said, _) if said.contains(NOTICED) => Ok(Compared::Equal),
+        (_, _, complained) => Err(format!("planted growth was not noticed: {complained}")),
     }
 }
 

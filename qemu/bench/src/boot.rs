@@ -30,7 +30,7 @@ pub(crate) struct Boot {
     /// After a reset of the same image, which finds its RAM as it left it.
     pub(crate) reset: u64,
     /// Of either, what one signature takes.
-    pub(crate) signature: Option<u64>,
+    pub(crate) signature: u64,
 }
 
 /// A device whose slot A holds a confirmed image that does nothing.
@@ -79,10 +79,8 @@ impl Device {
     pub(crate) fn boot(&self, workshop: &Workshop, bootloader: &Path) -> Result<Boot> {
         let elf = elf::Program::read(bootloader)?;
         let mut probe = Probe::start(workshop.board, bootloader, &self.flash)?;
-        let signature = match elf.symbol(SIGNATURE) {
-            Some(function) => Some(duration_of(&mut probe, workshop, function)?),
-            None => None,
-        };
+        let function = elf.function(SIGNATURE)?;
+        let signature = duration_of(&mut probe, workshop, function)?;
         let clearing = clearing(&mut probe, workshop)?;
         let power_on = probe.run(Stop::At(self.entry))?;
         probe.reset()?;
@@ -119,8 +117,8 @@ impl Device {
     }
 }
 
-/// The function that verifies one signature, from its call to its return.
-const SIGNATURE: &str = "is_signed_by";
+/// The function that verifies one signature, from its call to its return, whichever type it is of.
+const SIGNATURE: &str = " as bistable_core::verifier::Verifier>::holds";
 
 /// How many instructions a function takes that is called once.
 fn duration_of(probe: &mut Probe, workshop: &Workshop, function: u32) -> Result<u64> {

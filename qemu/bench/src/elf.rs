@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use object::{Object as _, ObjectSection as _, ObjectSegment as _, ObjectSymbol as _};
 use object::{SectionFlags, SectionKind, SymbolKind, elf};
 use serde::{Deserialize, Serialize};
@@ -90,15 +90,17 @@ impl Program {
         *kind(self.by_crate.entry(NOBODY.into()).or_default()) += rest;
     }
 
-    /// The address of the symbol with this name, or of the only function whose name has it in it.
+    /// The address of the symbol with this name.
     pub(crate) fn symbol(&self, name: &str) -> Option<u32> {
-        if let Some(address) = self.symbols.get(name) {
-            return Some(*address);
-        }
-        let mut found = self.symbols.iter().filter(|(full, _)| full.contains(name));
-        match (found.next(), found.next()) {
-            (Some((_, address)), None) => Some(*address),
-            _ => None,
+        self.symbols.get(name).copied()
+    }
+
+    /// The address of the only function whose name ends so.
+    pub(crate) fn function(&self, end: &str) -> Result<u32> {
+        let found = self.symbols.iter().filter(|(name, _)| name.ends_with(end));
+        match found.collect::<Vec<_>>()[..] {
+            [(_, address)] => Ok(*address),
+            ref found => bail!("expected one function `…{end}`, found {found:x?}"),
         }
     }
 }
@@ -182,6 +184,27 @@ mod tests {
             ("memcpy", UNMANGLED),
         ] {
             assert_eq!(owner(symbol), expected, "{symbol}");
+        }
+    }
+
+    #[test]
+    fn a_function_that_is_not_there_exactly_once_is_not_found() {
+        let program = Program {
+            sizes: Sizes::default(),
+            by_crate: BTreeMap::new(),
+            flash: 0,
+            symbols: [
+                ("<a::X as v::V>::holds", 4),
+                ("b::keeps", 8),
+                ("c::keeps", 12),
+            ]
+            .map(|(name, address)| (name.to_owned(), address))
+            .into(),
+        };
+        assert_eq!(program.function(" as v::V>::holds").unwrap(), 4);
+        for end in ["::keeps", "::hold", "a::X"] {
+            let error = program.function(end).unwrap_err().to_string();
+            assert!(error.contains("expected one function"), "{error}");
         }
     }
 

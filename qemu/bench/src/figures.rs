@@ -1,6 +1,7 @@
 //! The figures: what is written to `target/bench.json`, and committed as `docs/benchmarks.json`.
 
 use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
 use std::fs;
 use std::path::Path;
 
@@ -35,6 +36,12 @@ pub(crate) struct Tools {
     pub(crate) emulator: String,
 }
 
+impl Display for Tools {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{} and {}", self.rustc, self.emulator)
+    }
+}
+
 /// One bootloader on one board. Sizes in bytes, times in instructions of the processor.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Measured {
@@ -56,9 +63,8 @@ pub(crate) struct Measured {
     pub(crate) instructions_reset_64k: u64,
     /// The same with 256 KiB.
     pub(crate) instructions_reset_256k: u64,
-    /// Of each, what the signature of the 256 KiB image takes, if its function can be told apart.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) instructions_signature: Option<u64>,
+    /// Of each, what the signature of the 256 KiB image takes.
+    pub(crate) instructions_signature: u64,
     /// The deepest that the stack was.
     pub(crate) stack: u64,
     /// The image whose updates were counted: length of its file.
@@ -73,6 +79,9 @@ pub(crate) struct Measured {
     pub(crate) bytes_programmed_update: u32,
     /// Erases of slot sectors from the first start of an image on trial until the one before it runs again.
     pub(crate) erases_revert: u32,
+    /// Erases of journal sectors meanwhile.
+    #[serde(default)]
+    pub(crate) erases_journal_revert: u32,
     /// Erases of journal sectors by an update that is given back, all in all.
     pub(crate) erases_journal_failed_update: u32,
     /// Program calls of starting a confirmed image.

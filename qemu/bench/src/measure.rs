@@ -85,6 +85,7 @@ pub(crate) fn measure(workshop: &Workshop, profile: Profile) -> Result<Measured>
         erases_journal_update: cost.update.journal_erases,
         bytes_programmed_update: cost.update.bytes,
         erases_revert: cost.revert_slot_erases,
+        erases_journal_revert: cost.revert_journal_erases,
         erases_journal_failed_update: cost.failed_update.journal_erases,
         programs_confirmed_boot: cost.confirmed_boot.programs,
         erases_confirmed_boot: cost.confirmed_boot.slot_erases + cost.confirmed_boot.journal_erases,

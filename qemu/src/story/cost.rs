@@ -12,7 +12,7 @@ use bistable_core::layout::Slot;
 use object::read::elf::{ElfFile32, ProgramHeader as _};
 
 use super::first_update::sectors_filled;
-use super::meter::Meter;
+use super::meter::{Conversation, Meter};
 use super::releases::{Release, name_of, patch};
 use super::world::{Places, World};
 use crate::FlashFile;
@@ -45,6 +45,8 @@ pub struct Cost {
     pub failed_update: Work,
     /// Of that, what was done to the slots from the first start of the new image on.
     pub revert_slot_erases: u32,
+    /// What was done to the journal meanwhile.
+    pub revert_journal_erases: u32,
     /// Bytes of TCP payload in both directions of asking for the newest image and of fetching it.
     pub network: u64,
 }
@@ -69,6 +71,7 @@ pub fn cost(places: Places, bootloader: &Path, payload: usize) -> Result<Cost> {
 
     let v2 = padded(&world, &Release::new("v2", "2.0.0", 2), payload)?;
     world.publish("v2")?;
+    let asked_before = conversations(&world)?.len();
     let before = done(&world)?;
     let mut device = world.power_on()?;
     device.expect(&["activated", &v2[..8]])?;
@@ -76,7 +79,7 @@ pub fn cost(places: Places, bootloader: &Path, payload: usize) -> Result<Cost> {
     device.expect(&["this image stays"])?;
     device.switch_off();
     let update = before.until(&done(&world)?);
-    let network = fetched(&world, &v2)?;
+    let network = fetched(&conversations(&world)?[asked_before..], &v2)?;
 
     let release = Release {
         behaviour: b'f',
@@ -100,6 +103,7 @@ pub fn cost(places: Places, bootloader: &Path, payload: usize) -> Result<Cost> {
         update,
         failed_update,
         revert_slot_erases: failed_update.slot_erases - installed.slot_erases,
+        revert_journal_erases: failed_update.journal_erases - installed.journal_erases,
         network,
     })
 }
@@ -189,13 +193,17 @@ fn flat(elf: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Bytes of asking what is newest, once, and of all that was said about the image `name`.
-fn fetched(world: &World, name: &str) -> Result<u64> {
-    let meter = world.meter.as_ref().context("no meter")?;
-    let conversations = meter.conversations();
+/// What was said over the network so far.
+fn conversations(world: &World) -> Result<Vec<Conversation>> {
+    Ok(world.meter.as_ref().context("no meter")?.conversations())
+}
+
+/// Bytes of asking what is newest, once, and of all that was said about the image `name`. A conversation that was cut
+/// short does not count.
+fn fetched(conversations: &[Conversation], name: &str) -> Result<u64> {
     let bytes = |asking: &str| {
         let all = conversations.iter();
-        all.filter(|one| one.request.starts_with(asking))
+        all.filter(|one| one.request.starts_with(asking) && one.is_whole())
             .map(|one| one.sent + one.received)
             .collect::<Vec<_>>()
     };
@@ -231,5 +239,35 @@ impl Done {
             programs: after.programs - before.programs,
             bytes: after.bytes - before.bytes,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn conversation(request: &str, received: u64, promised: Option<u64>) -> Conversation {
+        Conversation {
+            request: format!("GET {request} HTTP/1.1"),
+            sent: 100,
+            received,
+            promised,
+        }
+    }
+
+    #[test]
+    fn one_question_and_every_whole_part_of_the_image_count() {
+        let said = [
+            conversation("/latest", 20, Some(300)),
+            conversation("/latest", 300, Some(300)),
+            conversation("/images/ab", 4_000, Some(4_000)),
+            conversation("/images/ab", 1_000, Some(4_000)),
+            conversation("/images/ab", 2_000, Some(2_000)),
+            conversation("/images/cd", 7_000, Some(7_000)),
+            conversation("/latest", 300, Some(300)),
+        ];
+        assert_eq!(fetched(&said, "ab").unwrap(), 400 + 4_100 + 2_100);
+        assert!(fetched(&said[..1], "ab").is_err());
+        assert!(fetched(&said[1..2], "ab").is_err());
     }
 }

@@ -11,6 +11,11 @@
 //! | immediate of ADDI, JALR, a load (I-type) or a store (S-type) | the lower bits of either | A ± lower part of D |
 //! | JAL: immediate | the way from the slot to something within 1 MiB, or back | A ∓ D |
 //!
+//! What this cannot tell: each half is judged by itself, so two halves that carry a part of `D` each, and not the
+//! same address, pass; and so does a difference in a lower half alone, by the lower part of `D` or its negative. The second needs
+//! slots whose distance is no multiple of 4 KiB: where it is one, lower halves must be equal. A constant that differs
+//! by just `D` looks like an address in any case. Such a build is not deterministic, which two builds of one slot show.
+//!
 //! Formats and opcodes: RISC-V Unprivileged ISA, version 20240411, 2.3 and 27.5; the parts of an address: RISC-V
 //! ELF psABI 1.0, 8.4.
 
