@@ -15,6 +15,9 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// How often the board may start again before something is wrong.
 const STEPS: usize = 12;
 
+/// What must have been tried at the end: see each board's `self_test`.
+const WAITS: &str = "the flash driver's waits: ";
+
 /// Builds the suite's firmware for `board` in `repository`, and runs it on a fresh flash in `folder`. Prints what it
 /// learns.
 ///
@@ -67,6 +70,7 @@ fn run(config: &Config) -> Result<()> {
         );
         let line = line.with_context(|| format!("after \"{last}\""))?;
         last.clone_from(&line.text);
+        let tried_waits = said.iter().any(|text| text.starts_with(WAITS));
         for text in said {
             println!("{:6.2} s  {text}", begun.elapsed().as_secs_f32());
         }
@@ -76,7 +80,10 @@ fn run(config: &Config) -> Result<()> {
                 machine.power_cut();
                 machine = Machine::start(config)?;
             }
-            "everything was tried" => return Ok(()),
+            "everything was tried" => {
+                ensure!(tried_waits, "{}: not a word of \"{WAITS}\"", config.board);
+                return Ok(());
+            }
             _ => {}
         }
     }

@@ -242,7 +242,9 @@ impl Machine {
         Ok(machine)
     }
 
-    /// Cuts the power: the emulator dies between two stores. What it had logged can still be read.
+    /// Cuts the power: the emulator dies between two stores to memory that it shares with the host. The flash file of
+    /// riscv32-virt is written by system calls, one for what was programmed or erased at once: a kill may tear one at the
+    /// border of a page. What it had logged can still be read.
     pub fn power_cut(&mut self) {
         // Fails only for a process that has ended already.
         let _ = self.emulator.kill();

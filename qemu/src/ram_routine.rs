@@ -2,8 +2,9 @@
 //! program (RISC-V Unprivileged ISA, chapters 2 and 26, RV32IC).
 //!
 //! It must lie in RAM, leave nowhere but to its caller, and use no address but those that it is handed: no call, no
-//! jump out of itself, no address relative to the program counter, the stack or a global pointer, and no load or store at
-//! an address that the code itself makes.
+//! jump out of itself, no address relative to the program counter, the stack or a global pointer, and no load or store
+//! through a register that any `lui` fills. It does not follow values: an address put together by shifting and adding, or
+//! moved from one register to another, is not found.
 
 use std::fmt::{self, Display, Formatter};
 use std::ops::Range;

@@ -26,7 +26,8 @@ impl Block {
     /// one does not compile.
     #[must_use]
     pub const fn register<T>(&self, offset: u32) -> Register<T> {
-        assert!(offset < self.size && offset.is_multiple_of(size_of::<T>() as u32));
+        let width = size_of::<T>() as u32;
+        assert!(offset.saturating_add(width) <= self.size && offset.is_multiple_of(width));
         Register {
             address: self.base.wrapping_add(offset),
             width: PhantomData,

@@ -19,6 +19,7 @@ mod command {
     pub(super) const ERASE: u32 = both(0x20);
     pub(super) const PROGRAM_BUFFER: u32 = both(0xE8);
     pub(super) const CONFIRM: u32 = both(0xD0);
+    pub(super) const READ_STATUS: u32 = both(0x70);
 }
 
 /// Two chips as one flash. All offsets are in bytes from its start.
@@ -26,9 +27,12 @@ mod command {
 pub struct CfiFlash<B> {
     bus: B,
     facts: Facts,
+    /// It was still busy when an operation was given up, so reading it may give status.
+    is_given_up: bool,
 }
 
-/// Why an operation was refused, or failed. After a failure the chip has been told to read its array again.
+/// Why an operation was refused, or failed. After [`Error::Failed`] the chip reads its array again. After
+/// [`Error::Timeout`] it does not, for a busy chip hears nothing: reads are refused until an operation has found it ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Error {
@@ -49,6 +53,9 @@ pub enum Error {
         /// Its last status.
         status: u32,
     },
+    /// An earlier operation ended in [`Error::Timeout`], and none since has found the chip ready: what is read may
+    /// be status. Nothing was read.
+    NotReadable,
     /// The chip says that it failed.
     Failed {
         /// Where it was told to do something.
@@ -72,6 +79,9 @@ impl core::fmt::Display for Error {
             Self::Timeout { offset, status } => write!(
                 f,
                 "the flash is still busy at {offset:#x} after the longest time that it may take (status {status:#010x})"
+            ),
+            Self::NotReadable => f.write_str(
+                "the flash was still busy when an operation was given up; erase or program again, or reset it",
             ),
             Self::Failed {
                 offset,
@@ -98,7 +108,9 @@ impl NorFlashError for Error {
         match self {
             Self::OutOfBounds { .. } => NorFlashErrorKind::OutOfBounds,
             Self::NotAligned { .. } => NorFlashErrorKind::NotAligned,
-            Self::Timeout { .. } | Self::Failed { .. } => NorFlashErrorKind::Other,
+            Self::Timeout { .. } | Self::NotReadable | Self::Failed { .. } => {
+                NorFlashErrorKind::Other
+            }
         }
     }
 }
@@ -122,7 +134,11 @@ impl<B: Bus> CfiFlash<B> {
             bus.run(&query::primary_steps(start), &mut words);
             facts.locks_blocks = Answer::primary(start, &words).locks_blocks()?;
         }
-        Ok(Self { bus, facts })
+        Ok(Self {
+            bus,
+            facts,
+            is_given_up: false,
+        })
     }
 
     /// What the chips said of themselves.
@@ -135,9 +151,12 @@ impl<B: Bus> CfiFlash<B> {
     ///
     /// # Errors
     ///
-    /// [`Error::OutOfBounds`].
+    /// [`Error::OutOfBounds`], [`Error::NotReadable`], with `bytes` as they were.
     pub fn read(&self, offset: u32, bytes: &mut [u8]) -> Result<(), Error> {
         self.check(offset, bytes.len(), 1)?;
+        if self.is_given_up {
+            return Err(Error::NotReadable);
+        }
         self.bus.read(offset, bytes);
         Ok(())
     }
@@ -223,6 +242,7 @@ impl<B: Bus> CfiFlash<B> {
         steps: [Step; N],
         data: &mut [u32],
     ) -> Result<(), Error> {
+        self.await_what_was_given_up(offset)?;
         let mut all = [Step::NONE; crate::MAX_STEPS];
         let unlock = command::UNLOCK.map(|word| Step::write(offset, word));
         let unlock = unlock.iter().filter(|_| self.facts.locks_blocks);
@@ -234,6 +254,7 @@ impl<B: Bus> CfiFlash<B> {
         let steps = all.get(..count).unwrap_or_default();
         let Outcome { status, timed_out } = self.bus.run(steps, data);
         if timed_out != 0 {
+            self.is_given_up = true;
             return Err(Error::Timeout { offset, status });
         }
         match Trouble::of(status) {
@@ -244,6 +265,24 @@ impl<B: Bus> CfiFlash<B> {
             }),
             None => Ok(()),
         }
+    }
+
+    /// A busy chip hears no other command than this one. What it was told then may have failed since; that was
+    /// reported, as a timeout, and is cleared with the end of these steps.
+    fn await_what_was_given_up(&mut self, offset: u32) -> Result<(), Error> {
+        if !self.is_given_up {
+            return Ok(());
+        }
+        let steps = [
+            Step::write(offset, command::READ_STATUS),
+            Step::wait(offset, self.facts.erase_microseconds),
+        ];
+        let Outcome { status, timed_out } = self.bus.run(&steps, &mut []);
+        if timed_out != 0 {
+            return Err(Error::Timeout { offset, status });
+        }
+        self.is_given_up = false;
+        Ok(())
     }
 
     fn check(&self, offset: u32, length: usize, unit: u32) -> Result<(), Error> {
@@ -412,8 +451,8 @@ mod tests {
             };
             assert_eq!(offset, BLOCK);
             assert_eq!(status & (0x80 << (16 * lane)), 0);
-            assert!(flash.bus.now - start >= flash.facts().erase_microseconds);
-            assert!(flash.bus.now - start < 2 * flash.facts().erase_microseconds);
+            assert!(flash.bus.now.wrapping_sub(start) >= flash.facts().erase_microseconds);
+            assert!(flash.bus.now.wrapping_sub(start) < 2 * flash.facts().erase_microseconds);
         }
     }
 
@@ -425,7 +464,41 @@ mod tests {
         let refused = flash.program(0, &[0; 16]);
         assert!(matches!(refused, Err(Error::Timeout { offset: 0, .. })));
         flash.bus.fault[1] = None;
+        flash.erase(BLOCK, 2 * BLOCK).unwrap();
         assert_eq!(content(&flash, 0, 16), [0xFF; 16]);
+    }
+
+    #[test]
+    fn what_was_given_up_is_not_read_until_an_operation_has_found_it_ready() {
+        let mut flash = open();
+        flash.erase(0, BLOCK).unwrap();
+        flash.program(0, b"content.").unwrap();
+        flash.bus.fault[0] = Some(Fault::NeverReady);
+        let given_up = flash.erase(BLOCK, 2 * BLOCK);
+        assert!(matches!(given_up, Err(Error::Timeout { .. })));
+        // The chip asserts that nothing but its status is asked for meanwhile.
+        let mut bytes = [0x5A; 8];
+        assert_eq!(flash.read(0, &mut bytes), Err(Error::NotReadable));
+        assert_eq!(bytes, [0x5A; 8]);
+        let again = flash.program(BLOCK, &[0; 4]);
+        assert!(matches!(again, Err(Error::Timeout { offset: BLOCK, .. })));
+        // It comes back, with the error that it ended in.
+        flash.bus.fault[0] = None;
+        flash.bus.status = [0xA0; 2];
+        assert_eq!(flash.read(0, &mut bytes), Err(Error::NotReadable));
+        flash.program(BLOCK, b"after...").unwrap();
+        assert_eq!(content(&flash, 0, 8), b"content.");
+        assert_eq!(content(&flash, BLOCK, 8), b"after...");
+    }
+
+    #[test]
+    fn errors_that_a_program_before_left_are_not_taken_for_ours() {
+        let mut chip = Chip::new();
+        chip.status = [0xA0, 0x92];
+        let mut flash = CfiFlash::open(chip, SIZE, BLOCK).unwrap();
+        flash.erase(0, BLOCK).unwrap();
+        flash.program(0, b"content.").unwrap();
+        assert_eq!(content(&flash, 0, 8), b"content.");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the chip says about itself (JESD68.01, §3; JEP137 for the primary table).
 
 use crate::both;
-use crate::bus::Step;
+use crate::bus::{END, Step};
 
 /// What the answers to a query say of two chips side by side: of both together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,10 +125,13 @@ const INSTANT_LOCKING: u32 = 1 << 5;
 /// Words that a query fetches.
 pub(crate) const ANSWER: usize = (word::END - word::QRY) as usize;
 
-/// Asks for the words from [`word::QRY`] to [`word::END`].
-pub(crate) fn steps() -> [Step; 2] {
+/// Asks for the words from [`word::QRY`] to [`word::END`], and before that clears the status: a program that was reset in
+/// the middle of an operation may have left errors in it, which would be taken for those of the next.
+pub(crate) fn steps() -> [Step; 3] {
     let count = ANSWER as u32;
+    let [clear_status, _] = END;
     [
+        Step::write(0, clear_status),
         Step::write(QUERY_OFFSET, QUERY),
         Step::fetch(word::QRY << 2, count),
     ]

@@ -1,5 +1,5 @@
 //! Two chips for the tests, stricter than those that one can buy: what a data sheet does not allow is a panic, and
-//! reading while a command is under way gives status.
+//! reading while a command is under way gives status. They are busy for some polls, and hear nothing meanwhile.
 
 use std::collections::BTreeMap;
 use std::vec;
@@ -12,6 +12,9 @@ use crate::{CfiFlash, both};
 pub(crate) const SIZE: u32 = 32 << 20;
 /// Bytes of a block of both together.
 pub(crate) const BLOCK: u32 = 256 << 10;
+
+/// For how many polls an operation lasts.
+const POLLS: u32 = 3;
 
 /// What is wrong with a chip.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,7 +32,11 @@ pub(crate) enum Fault {
 pub(crate) struct Chip {
     array: Vec<u8>,
     state: State,
-    status: [u8; 2],
+    pub(crate) status: [u8; 2],
+    /// For how many more polls both are busy.
+    busy: u32,
+    /// The last operation was given up while they were busy, so it could not be ended.
+    was_given_up: bool,
     /// Blocks that were unlocked since power-on; `None`: this chip locks none.
     unlocked: Option<Vec<u32>>,
     buffer: u32,
@@ -99,6 +106,8 @@ impl Chip {
             array: vec![0; SIZE as usize],
             state: State::ReadArray,
             status: [0x80; 2],
+            busy: 0,
+            was_given_up: false,
             unlocked: None,
             buffer: 2 << power,
             fault: [None; 2],
@@ -122,6 +131,11 @@ impl Chip {
 
     fn command(&mut self, offset: u32, word: u32) {
         let block = offset & !(BLOCK - 1);
+        if self.is_busy() {
+            let may_be_said = [0x50, 0x70, 0xFF].map(both).contains(&word);
+            assert!(may_be_said, "{word:#x} is not heard by a busy chip");
+            return;
+        }
         self.state = match word >> 16 {
             _ if word >> 16 != word & 0xFFFF => panic!("{word:#010x} is no command for both chips"),
             0xFF => State::ReadArray,
@@ -148,6 +162,11 @@ impl Chip {
             }
             _ => panic!("{word:#x} at {offset:#x} is no command in {:?}", self.state),
         };
+    }
+
+    fn is_busy(&self) -> bool {
+        let never_ready = self.fault.contains(&Some(Fault::NeverReady));
+        self.busy > 0 || self.state == State::Status && never_ready
     }
 
     fn assert_no_error_is_forgotten(&self) {
@@ -217,6 +236,7 @@ impl Words for Chip {
                 assert_eq!(word, both(0xD0), "an erase must be confirmed");
                 assert_eq!(offset & !(BLOCK - 1), block);
                 self.erase(block);
+                self.busy = POLLS;
                 self.state = State::Status;
             }
             State::BufferSetup { block } => {
@@ -238,6 +258,7 @@ impl Words for Chip {
                 assert_eq!(word, both(0xD0), "programming must be confirmed");
                 assert_eq!(offset & !(BLOCK - 1), block);
                 self.program(block, &words);
+                self.busy = POLLS;
                 self.state = State::Status;
             }
             State::Filling {
@@ -267,8 +288,11 @@ impl Words for Chip {
             State::ReadArray => panic!("steps read the array, which is the board's to do"),
             State::Query => self.answers.get(&(offset / 4)).copied().unwrap_or(0),
             _ => {
+                let works = self.busy > 0;
+                self.busy = self.busy.saturating_sub(1);
                 let lanes = [0, 1].map(|lane| {
-                    let busy = self.has(lane, Fault::NeverReady)
+                    let busy = works
+                        || self.has(lane, Fault::NeverReady)
                         || self.state == State::NoBuffer && self.has(lane, Fault::NoBuffer);
                     u32::from(if busy { 0 } else { self.status[lane] })
                 });
@@ -278,7 +302,7 @@ impl Words for Chip {
     }
 
     fn now(&mut self) -> u32 {
-        self.now = self.now.wrapping_add(1000);
+        self.now = self.now.wrapping_add(100);
         self.now
     }
 }
@@ -286,9 +310,11 @@ impl Words for Chip {
 impl Bus for Chip {
     fn run(&mut self, steps: &[Step], data: &mut [u32]) -> Outcome {
         assert!(steps.len() <= MAX_STEPS);
-        assert_eq!(self.state, State::ReadArray, "an operation was not ended");
+        let was_ended = self.state == State::ReadArray || self.was_given_up;
+        assert!(was_ended, "an operation was not ended");
         let outcome = go_through(self, steps, data);
-        assert_eq!(self.state, State::ReadArray);
+        self.was_given_up = outcome.timed_out != 0;
+        assert!(self.state == State::ReadArray || self.was_given_up);
         outcome
     }
 

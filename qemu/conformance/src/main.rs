@@ -90,6 +90,13 @@ fn step(hardware: &mut Hardware) -> Result<Then, Breach> {
         } = hardware;
         handles(journal, slots, AT_THE_END, watchdog)?;
         info!("two handles of the flash see the same");
+        match board::self_test::run() {
+            Ok(learnt) => info!("the flash driver's waits: {}", learnt),
+            Err(problem) => {
+                error!("not kept: {}", problem);
+                wait()
+            }
+        }
     }
     info!("{}", Display2Format(&then));
     Ok(then)

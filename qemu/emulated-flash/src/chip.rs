@@ -26,7 +26,11 @@ pub trait Chip {
     fn notes_mut(&mut self) -> &mut Self::Notes;
 
     /// Fills `bytes` with what lies at `offset`.
-    fn read(&self, offset: u32, bytes: &mut [u8]);
+    ///
+    /// # Errors
+    ///
+    /// The chip's.
+    fn read(&self, offset: u32, bytes: &mut [u8]) -> Result<(), Self::Failure>;
 
     /// Programs `bytes` at `offset`, where a unit starts. Of a unit that is there only in part, the rest is not
     /// programmed.
@@ -80,8 +84,9 @@ impl<C: Memory, N: Memory> Chip for Plain<C, N> {
         &mut self.notes
     }
 
-    fn read(&self, offset: u32, bytes: &mut [u8]) {
+    fn read(&self, offset: u32, bytes: &mut [u8]) -> Result<(), Infallible> {
         self.content.read(offset, bytes);
+        Ok(())
     }
 
     fn program(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Infallible> {

@@ -108,12 +108,11 @@ impl<C: Chip> EmulatedFlash<C> {
     ///
     /// # Errors
     ///
-    /// [`Error::OutOfBounds`]; [`Error::Cut`].
+    /// [`Error::OutOfBounds`]; [`Error::Cut`]; [`Error::Chip`].
     pub fn read(&self, offset: u32, bytes: &mut [u8]) -> Result<(), Error<C::Failure>> {
         self.is_alive()?;
         self.range(offset, bytes.len())?;
-        self.chip.read(offset, bytes);
-        Ok(())
+        self.chip.read(offset, bytes).map_err(Error::Chip)
     }
 
     /// Erases the sectors from `from` up to, not including, `to`; each is one operation.

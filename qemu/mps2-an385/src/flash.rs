@@ -89,8 +89,9 @@ impl Chip for Psram {
         &mut self.notes
     }
 
-    fn read(&self, offset: u32, bytes: &mut [u8]) {
+    fn read(&self, offset: u32, bytes: &mut [u8]) -> Result<(), Infallible> {
         self.content.read(offset, bytes);
+        Ok(())
     }
 
     fn program(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Infallible> {

@@ -46,6 +46,7 @@ pub mod net;
 #[cfg(feature = "defmt")]
 pub mod panic;
 pub mod reset;
+pub mod self_test;
 pub mod stack;
 pub mod uart;
 mod vectors;

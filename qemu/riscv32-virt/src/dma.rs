@@ -33,7 +33,9 @@ impl Page {
 /// The RAM of this board, for virtio devices.
 pub(crate) struct Ram;
 
-// SAFETY: of each method below.
+// SAFETY: `dma_alloc` gives a page of static RAM that is aligned, all zeros and nobody else's until `dma_dealloc`, or says by
+// address 0 that there is none. `mmio_phys_to_virt` gives the address itself, and nothing is mapped here. `share` gives where
+// the buffer lies, which is where the card sees it, with no cache between; so `unshare` has nothing to undo.
 unsafe impl Hal for Ram {
     /// A page at most. Address 0 means that there is none left.
     fn dma_alloc(pages: usize, _: BufferDirection) -> (PhysAddr, NonNull<u8>) {

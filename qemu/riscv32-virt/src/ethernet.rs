@@ -87,7 +87,8 @@ impl Default for Buffers {
 
 /// The card, ready to send and receive.
 pub struct Ethernet {
-    card: Card,
+    /// None once it did what cannot be: it is reset then, so that it writes no more into RAM.
+    card: Option<Card>,
     receive: Receive,
 }
 
@@ -106,6 +107,7 @@ impl Ethernet {
         // It begins with a reset of the card (§3.1.1).
         let mut card = Card::new(transport).map_err(|_| Error::Refused)?;
         let receive = Receive::new(buffers, &mut card)?;
+        let card = Some(card);
         Ok(Self { card, receive })
     }
 }
@@ -136,6 +138,12 @@ fn find() -> Result<MmioTransport<'static>, Error> {
     Err(Error::NotFound)
 }
 
+/// Bytes of a buffer before the frame in it, and of the frame.
+struct Arrived {
+    header: usize,
+    length: usize,
+}
+
 /// The buffers for frames that come, and whose they are.
 ///
 /// Buffer `n` is what descriptor `n` of the receiving queue points to. It is the card's while that
@@ -161,18 +169,30 @@ impl Receive {
         Ok(receive)
     }
 
-    /// The next frame. It is the program's until the next call.
-    fn next(&mut self, card: &mut Card) -> Option<&[u8]> {
-        self.give_back(card).ok()?;
-        let index = card.poll_receive()?;
-        let mut buffer = self.buffer(index)?;
+    /// The next frame's place. It is the program's until the next call. After an error it is not known whose the buffers
+    /// are, and the card must be stopped.
+    fn next(&mut self, card: &mut Card) -> Result<Option<Arrived>, Error> {
+        self.give_back(card)?;
+        let Some(index) = card.poll_receive() else {
+            return Ok(None);
+        };
+        let mut buffer = self.buffer(index).ok_or(Error::Refused)?;
         // SAFETY: The buffer is one of ours (`Self::buffer`), and the card is done with it: the used ring
         // says so. Nobody else has a reference, because none outlives its being `taken`, which it was not.
         let frame = unsafe { buffer.as_mut() };
         // SAFETY: `give_back` handed this very buffer over for this descriptor.
         let received = unsafe { card.receive_complete(index, frame) };
+        let (header, length) = received.map_err(|_| Error::Refused)?;
         self.taken = Some(index);
-        let (header, length) = received.ok()?;
+        Ok(Some(Arrived { header, length }))
+    }
+
+    /// What has arrived in the buffer that is taken.
+    fn frame(&mut self, Arrived { header, length }: Arrived) -> Option<&[u8]> {
+        let buffer = self.buffer(self.taken?)?;
+        // SAFETY: The buffer is one of ours (`Self::buffer`), and it is `taken`, so not the card's until `give_back`, for
+        // which this borrow must be over.
+        let frame = unsafe { buffer.as_ref() };
         frame.get(header..)?.get(..length)
     }
 
@@ -183,7 +203,7 @@ impl Receive {
         };
         let mut buffer = self.buffer(index).ok_or(Error::Refused)?;
         // SAFETY: The buffer is one of ours (`Self::buffer`), and it is `taken`, so not the card's. `&mut self`
-        // says that the slice which `next` returned is gone.
+        // says that the slice which `frame` returned is gone.
         let frame = unsafe { buffer.as_mut() };
         // SAFETY: The buffers are static, and this one is not `taken` from here on, so that no reference to it
         // is made before the card is done with it.
@@ -262,13 +282,18 @@ impl Device for Ethernet {
     type TxToken<'a> = ToSend<'a>;
 
     fn receive(&mut self, _: Instant) -> Option<(Received<'_>, ToSend<'_>)> {
-        let card = &mut self.card;
-        let frame = self.receive.next(card)?;
+        let Ok(arrived) = self.receive.next(self.card.as_mut()?) else {
+            // Dropping it resets the card (virtio-drivers, `MmioTransport`).
+            self.card = None;
+            return None;
+        };
+        let frame = self.receive.frame(arrived?)?;
+        let card = self.card.as_mut()?;
         Some((Received { frame }, ToSend { card }))
     }
 
     fn transmit(&mut self, _: Instant) -> Option<ToSend<'_>> {
-        let card = &mut self.card;
+        let card = self.card.as_mut()?;
         Some(ToSend { card })
     }
 

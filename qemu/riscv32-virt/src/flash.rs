@@ -90,9 +90,8 @@ impl Chip for Chips {
         &mut self.notes
     }
 
-    fn read(&self, offset: u32, bytes: &mut [u8]) {
-        // Never beyond the end: `EmulatedFlash` has looked.
-        let _ = self.chips.read(offset, bytes);
+    fn read(&self, offset: u32, bytes: &mut [u8]) -> Result<(), cfi_flash::Error> {
+        self.chips.read(offset, bytes)
     }
 
     fn program(&mut self, offset: u32, bytes: &[u8]) -> Result<(), cfi_flash::Error> {

@@ -22,7 +22,7 @@ pub fn clean_up() {
 }
 
 /// Starts the program whose first instruction lies at `entry`: as a reset would, in machine mode, with the hart's number
-/// in `a0` and 0 in every other register. In `a1` the emulator's own start has the address of its device tree; an image gets none.
+/// in `a0`, `entry` in `t0`, and 0 in every other register. In `a1` the emulator's own start has the address of its device tree; an image gets none.
 /// Before that, sets the words in `clears` to 0; the watchdog is not fed meanwhile.
 ///
 /// Call [`clean_up`] before.

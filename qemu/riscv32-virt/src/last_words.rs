@@ -7,7 +7,7 @@
 /// The handler has one period of the watchdog until the reset. It may write to the handover
 /// ([`memory`](crate::memory)) and must neither log nor use the flash. If it returns from the early warning, the program goes on
 /// where it was, and the reset comes anyway unless the watchdog is fed. An exception has no way back: the program hangs
-/// until the reset.
+/// until the reset, or resets the board itself if the watchdog was not armed yet.
 ///
 /// ```ignore
 /// extern "C" fn note(program_counter: u32) { /* into the handover */ }
@@ -46,9 +46,12 @@ pub mod __private {
         note(mepc::read() as u32);
     }
 
-    /// Interrupts are off in a trap, so nothing but the watchdog ends it.
+    /// Interrupts are off in a trap, so nothing but the watchdog ends it, if it runs.
     pub fn exception(note: extern "C" fn(u32)) -> ! {
         note(mepc::read() as u32);
+        if !crate::watchdog::is_armed() {
+            crate::reset::reset();
+        }
         loop {
             core::hint::spin_loop();
         }

@@ -23,7 +23,8 @@
 //! timer stands in: each feeding sets it to half of the time until the reset, and its interrupt is the early warning whose
 //! handler notes what was running ([`last_words!`]). [`reset::hang`] leaves this one interrupt enabled. A program that hangs
 //! with interrupts off (`mstatus.MIE` clear) is reset all the same, and leaves no last words. An exception that
-//! nobody handles notes where it happened, and then waits for the watchdog, as a HardFault would.
+//! nobody handles notes where it happened, and then waits for the watchdog, as a HardFault would; before the watchdog is
+//! armed it resets the board.
 //!
 //! A firmware that links this crate keeps its own RAM from 0x8000_0100 on: [`memory`] owns what is below. The
 //! last 64 KiB of its RAM are the [`stack`]'s.
@@ -60,6 +61,7 @@ pub mod panic;
 pub mod pci;
 mod ram_routine;
 pub mod reset;
+pub mod self_test;
 pub mod stack;
 mod start;
 pub mod uart;

@@ -2,8 +2,14 @@
 //! from the chips meanwhile.
 //!
 //! It is assembler, so that it is certain what it does: it calls nothing, jumps nowhere but within itself, and loads from
-//! what it is handed. It lies in `.data`, which is copied to RAM before `main`. `bistable_qemu::ram_routine` looks for
-//! all of that in the linked program.
+//! what it is handed. It lies in `.data`, which is copied to RAM before `main`. `bistable_qemu::ram_routine` looks at
+//! it in the linked program; [`self_test`](crate::self_test) has it wait, which the emulator's chips never make it do.
+//!
+//! # The watchdog
+//!
+//! It is fed when a wait has lasted a quarter of its period, 500 ms, and then every 500 ms. A shorter wait feeds nothing. An
+//! operation waits twice at most, so from its start to the first feeding in it, or to its end, less than 1 s passes, plus
+//! what it sends. Who erases many sectors feeds the watchdog between them, as Bistable does.
 
 use core::arch::naked_asm;
 
@@ -18,14 +24,14 @@ pub(crate) struct Feeding {
     /// Of 16 bits; 0: the watchdog is not armed, and nothing is written.
     register: u32,
     words: [u32; 3],
-    /// Steps of the timer between one feeding and the next.
+    /// Steps of the timer from the start of a wait to the first feeding, and from each to the next.
     interval: u32,
     /// The routine sets it when it has fed the watchdog.
     fed: u32,
 }
 
 impl Feeding {
-    /// Writes these words to that register, if the watchdog is armed, four times in a period.
+    /// Writes these words to that register, if the watchdog is armed, four times in a period of each wait.
     pub(crate) fn new((register, words): (u32, [u16; 3]), is_armed: bool) -> Self {
         const MILLISECONDS: u32 = crate::watchdog::PERIOD_MS / 4;
         Self {

@@ -23,7 +23,8 @@ impl bistable_core::watchdog::Watchdog for Watchdog {
     }
 }
 
-/// The period: early warning after 2 s without being fed, reset after 4 s. Longer than any erase.
+/// The period: early warning after 2 s without being fed, reset after 4 s. The chips say that an erase may take longer,
+/// up to 4.1 s; it is fed while they are waited for (`ram_routine`).
 pub const PERIOD_MS: u32 = 2_000;
 
 /// Steps of each stage in that time: the 33 MHz of the bus, divided by 2^15.

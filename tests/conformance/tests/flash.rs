@@ -72,8 +72,8 @@ impl<'m, const ERASE: u32> Chip for InMemory<'m, ERASE> {
         self.0.notes_mut()
     }
 
-    fn read(&self, offset: u32, bytes: &mut [u8]) {
-        self.0.read(offset, bytes);
+    fn read(&self, offset: u32, bytes: &mut [u8]) -> Result<(), Self::Failure> {
+        self.0.read(offset, bytes)
     }
 
     fn program(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Self::Failure> {
