@@ -93,7 +93,9 @@ fn neutral(text: &str, names: &HashMap<String, String>) -> String {
             .get(place + 1)
             .map(|unit| unit.trim_end_matches([';', ',', '.', ':']));
         let before = place.checked_sub(1).and_then(|place| words.get(place));
-        let is_measure = matches!(unit, Some("s" | "bytes")) || before == Some(&"byte");
+        let is_measure = matches!(unit, Some("s" | "bytes"))
+            || before == Some(&"byte")
+            || words[..place].ends_with(&["ends", "at"]);
         let is_measured = is_measure && core.parse::<f64>().is_ok();
         match names.get(core) {
             Some(name) => format!("{name}{tail}"),
@@ -119,6 +121,7 @@ seed 0x5
    flash    a confirmed boot: 0 erases
    device   application: refused 83461f57 at byte 5432: B021 BadChunk
    device   application: the watchdog barked at 0x21021234
+   device   application: the file ends at 46417
    device   had said: at byte 4096
    device   back after 7.1 s: a trial time of 5 s, and the watchdog's
    device   application: of the stack, 3404 bytes were never used
@@ -132,6 +135,7 @@ seed 0x5
             "device: application: running v1 in slot A as Confirmed, reset: PowerOn",
             "device: application: refused v1 at byte …: B021 BadChunk",
             "device: application: the watchdog barked at 0x…",
+            "device: application: the file ends at …",
             "device: back after … s: a trial time of … s, and the watchdog's",
             "device: application: of the stack, … bytes were never used",
             "journal: A: confirmed v1 active · B: empty · floor 0",
@@ -146,6 +150,7 @@ seed 0x5
             .replace("21021234", "2220beef")
             .replace("3404", "17")
             .replace("5432", "9876")
+            .replace("46417", "46723")
             .replace("0 erases", "9 erases");
         assert_eq!(first_difference(&events(ONE), &events(&other)), None);
     }

@@ -19,6 +19,7 @@ mod size;
 mod source_faults;
 mod tally;
 mod timeline;
+mod torn;
 mod world;
 
 use std::path::PathBuf;
