@@ -111,8 +111,11 @@ fn firmware(report: &mut Report, toolchains: Vec<Toolchain>) {
         })
     };
     report.check("firmware", || {
-        each("build", &["--profile", "firmware"])?;
-        what_runs_from_ram()
+        FIRMWARE.iter().try_for_each(|(board, package)| {
+            let mut command = toolchain(*board)?.command("build");
+            run(command.args(*package).args(["--profile", "firmware"]))?;
+            what_runs_from_ram(*board, package)
+        })
     });
     if toolchains.iter().all(has_clippy) {
         report.check("clippy, firmware", || {
@@ -148,16 +151,25 @@ fn firmware(report: &mut Report, toolchains: Vec<Toolchain>) {
     }
 }
 
-/// A program that executes from flash has a routine that does not, while the flash is busy.
-fn what_runs_from_ram() -> Outcome {
-    let board = Board::Riscv32Virt;
-    [board.bootloader(), board.demo()]
-        .iter()
-        .try_for_each(|package| {
-            let program = board.firmware(&repository().join("target"), package);
-            let elf = std::fs::read(&program).map_err(|error| error.to_string())?;
-            ram_routine::check(&elf).map_err(|unfit| format!("{}: {unfit}", program.display()))
-        })
+/// The program that these options of cargo make on a board.
+fn program<'p>(package: &[&'p str]) -> Result<&'p str, String> {
+    let behind = |option: &str| {
+        let at = package.iter().position(|word| *word == option)?;
+        package.get(at.checked_add(1)?).copied()
+    };
+    let program = behind("--bin").or_else(|| behind("-p"));
+    program.ok_or_else(|| format!("no program in {package:?}"))
+}
+
+/// A program that executes from flash has a routine that does not, while the flash is busy. To be asked after each
+/// build: the next one of the same package takes its place.
+fn what_runs_from_ram(board: Board, package: &[&str]) -> Outcome {
+    if board != Board::Riscv32Virt {
+        return Ok(());
+    }
+    let elf = board.firmware(&repository().join("target"), program(package)?);
+    let bytes = std::fs::read(&elf).map_err(|error| format!("{}: {error}", elf.display()))?;
+    ram_routine::check(&bytes).map_err(|unfit| format!("{}: {unfit}", elf.display()))
 }
 
 fn has_clippy(toolchain: &Toolchain) -> bool {
@@ -227,5 +239,20 @@ impl Report {
             0 => Ok(()),
             _ => Err("not every check passed".to_owned()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_of_each_build_is_known() {
+        let programs = FIRMWARE.map(|(_, package)| program(package).unwrap());
+        let conformance = ["mps2-an385-conformance", "riscv32-virt-conformance"];
+        assert_eq!(programs[7..], conformance);
+        assert_eq!(programs[0], "mps2-an385-bootloader");
+        assert_eq!(programs[4], programs[5]);
+        assert!(program(&["--features", "log"]).is_err());
     }
 }

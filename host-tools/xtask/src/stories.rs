@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::thread;
 
 use bistable_qemu::Board;
-use bistable_qemu::story::{events, first_difference};
+use bistable_qemu::story::{events, first_difference, missing};
 
 use crate::demo::demo_command;
 use crate::run::{Outcome, repository};
@@ -33,10 +33,11 @@ pub(crate) fn on_each_board() -> Outcome {
     });
     let mut stories = Vec::new();
     for (board, outcome) in Board::ALL.into_iter().zip(outcomes) {
-        let printed = fs::read_to_string(transcript(board)).unwrap_or_default();
-        println!("\n{board}:\n{printed}");
+        let printed = fs::read_to_string(transcript(board));
+        let shown = printed.as_deref().unwrap_or("(no story)");
+        println!("\n{board}:\n{shown}");
         outcome??;
-        stories.push((board, events(&printed)));
+        stories.push((board, whole_story(board, printed)?));
     }
     let [(first, one), others @ ..] = &stories[..] else {
         return Err("there is no board".into());
@@ -48,6 +49,16 @@ pub(crate) fn on_each_board() -> Outcome {
         println!("{first} and {board}: the same {} events", one.len());
     }
     Ok(())
+}
+
+/// The events of the story that was printed, which must be a whole one: two that are empty would be the same.
+fn whole_story(board: Board, printed: std::io::Result<String>) -> Result<Vec<String>, String> {
+    let printed = printed.map_err(|error| format!("the story on {board}: {error}"))?;
+    let events = events(&printed);
+    match missing(&events) {
+        Some(what) => Err(format!("the story on {board} does not have {what}")),
+        None => Ok(events),
+    }
 }
 
 /// Plants a failure into each step, and sees that it is noticed for that step's reason.
@@ -142,4 +153,19 @@ fn checkpoints() -> PathBuf {
 
 fn folder(name: &str) -> PathBuf {
     repository().join(Path::new("target")).join(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, ErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn a_story_that_cannot_be_read_or_is_not_whole_is_not_compared() {
+        let unread = whole_story(Board::Mps2An385, Err(Error::from(ErrorKind::NotFound)));
+        assert!(unread.unwrap_err().contains("the story on mps2-an385"));
+        let empty = whole_story(Board::Mps2An385, Ok(String::new()));
+        assert!(empty.unwrap_err().contains("step 1"));
+    }
 }

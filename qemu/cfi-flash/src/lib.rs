@@ -39,6 +39,8 @@ extern crate std;
 
 mod bus;
 mod chip;
+#[cfg(test)]
+mod conformance;
 mod query;
 #[cfg(test)]
 mod simulated;

@@ -105,7 +105,12 @@ fn step(hardware: &mut Hardware) -> Result<Then, Breach> {
 fn follow(then: Then) -> ! {
     match then {
         Then::Reset => reset::reset(),
-        Then::Hang => reset::hang(),
+        // The board's own `hang` may leave the watchdog's early warning on: nothing is to help the watchdog here.
+        Then::Hang => critical_section::with(|_| {
+            loop {
+                core::hint::spin_loop();
+            }
+        }),
         Then::AwaitPowerCut | Then::Nothing => wait(),
     }
 }

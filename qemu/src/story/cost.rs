@@ -134,7 +134,7 @@ fn make_device(world: &World) -> Result<()> {
 }
 
 /// Builds the image of a release with a payload of so many bytes; returns its name.
-fn padded(world: &World, release: &Release, payload: usize) -> Result<String> {
+pub(super) fn padded(world: &World, release: &Release, payload: usize) -> Result<String> {
     let image = world.image(release.name);
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let mut arguments: Vec<String> = ["image", "build"].map(String::from).to_vec();

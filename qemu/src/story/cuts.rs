@@ -13,16 +13,21 @@ use bistable_core::layout::Slot;
 use bistable_core::state::{SlotState, Snapshot};
 use bistable_core::watchdog::Watchdog;
 
+use super::cost::padded;
 use super::device::Device;
 use super::failing::built;
 use super::first_update::sectors_filled;
 use super::releases::Release;
 use super::timeline::observed;
+use super::torn::{half_erased, half_programmed};
 use super::world::World;
 use crate::{Counters, LogLine, Operations, Trigger};
 
 /// Operations that one write of the journal takes.
 const JOURNAL_WRITE: u32 = 6;
+
+/// Sectors that v6 fills at least, whatever their size: one for each erase at which the power may be cut.
+const SECTORS: u32 = 4;
 
 /// The phase that a cut is meant for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,9 +42,10 @@ enum Phase {
 /// Step 9.
 pub(super) fn power_cuts(world: &mut World, planted: bool) -> Result<()> {
     let v5 = built(world, "v5")?;
-    let v6 = world.build(&Release::new("v6", "6.0.0", 20))?;
+    let v6 = build_v6(world)?;
     world.publish("v6")?;
     let slot_a = world.slot_bytes(Slot::A)?;
+    fill_slot_b(world)?;
     let mut losses = Losses::new(world)?;
 
     let slot = world.sectors(Slot::B);
@@ -48,8 +54,10 @@ pub(super) fn power_cuts(world: &mut World, planted: bool) -> Result<()> {
         let trigger = Trigger::nth_in(nth, Operations::Programs, slot.clone());
         cut(world, Phase::Download, trigger, &v6, &mut losses)?;
     }
-    // As many as an installation needs, or the cut never comes.
-    let nth = world.random.u32(1..=sectors_filled(world, "v6")?.min(4));
+    // The first two may be of sectors that lie erased; and no more than the installation needs, or the cut never comes.
+    let nth = world
+        .random
+        .u32(3..=(sectors_filled(world, "v6")? - 1).min(6));
     let trigger = Trigger::nth_in(nth, Operations::Erases, slot);
     cut(world, Phase::Erase, trigger, &v6, &mut losses)?;
 
@@ -77,6 +85,33 @@ pub(super) fn power_cuts(world: &mut World, planted: bool) -> Result<()> {
     losses.ensure_bounded(world)
 }
 
+/// v6, longer where sectors are so large that it would fill fewer than [`SECTORS`].
+fn build_v6(world: &World) -> Result<String> {
+    let release = Release::new("v6", "6.0.0", 20);
+    let v6 = world.build(&release)?;
+    if sectors_filled(world, "v6")? >= SECTORS {
+        return Ok(v6);
+    }
+    let payload = (SECTORS - 1) * world.sector_size();
+    let v6 = padded(world, &release, payload as usize)?;
+    let made = format!("v6 is {}, sequence 20, padded to {payload} bytes", &v6[..8]);
+    observed("tools", made);
+    Ok(v6)
+}
+
+/// What older and longer images may have left behind the one in slot B: an erase is seen only where something lies.
+fn fill_slot_b(world: &World) -> Result<()> {
+    let behind = sectors_filled(world, "v2")? * world.sector_size();
+    let start = world.layout().slots[1].offset + behind;
+    // Not the world's, of which the cuts on each board would be others: slots differ in size.
+    let mut random = fastrand::Rng::with_seed(5);
+    let left: Vec<u8> = (behind..world.layout().slot_size)
+        .map(|_| random.u8(..))
+        .collect();
+    world.flash()?.corrupt(start, &left)?;
+    Ok(())
+}
+
 /// Runs the device until it stops at `trigger`, kills it, and checks that this was in `phase`.
 fn cut(
     world: &mut World,
@@ -98,6 +133,7 @@ fn cut(
     let journal = world.journal()?;
     observed("journal", journal.to_string());
     ensure_phase(phase, &last, &state(world)?.1, digest)?;
+    losses.look_at_what_was_cut(world, phase)?;
     losses.note(world)
 }
 
@@ -165,6 +201,8 @@ struct Losses {
     /// Sectors that this update has erased before.
     known: BTreeSet<usize>,
     costs: Vec<Cost>,
+    /// What lay in the slot after each cut within a program call of the download.
+    downloads: Vec<Vec<u8>>,
 }
 
 /// What one cut cost.
@@ -181,6 +219,7 @@ impl Losses {
             content: world.slot_bytes(Slot::B)?,
             known: BTreeSet::new(),
             costs: Vec::new(),
+            downloads: Vec::new(),
         })
     }
 
@@ -190,6 +229,21 @@ impl Losses {
         Ok(sectors
             .map(|sector| flash.sector_counters(sector..sector + 1).erases)
             .collect())
+    }
+
+    /// Half of the operation is done, no more and no less. What a program call should have left is known at the end.
+    fn look_at_what_was_cut(&mut self, world: &World, phase: Phase) -> Result<()> {
+        let after = world.slot_bytes(Slot::B)?;
+        match phase {
+            Phase::Download => self.downloads.push(after),
+            Phase::Erase => {
+                let torn = half_erased(&self.content, &after, world.sector_size() as usize);
+                ensure!(torn == 1, "expected one half erased sector, found {torn}");
+                observed("flash", "one sector is half erased, its rest as it was");
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     /// Takes account of what was erased since the last cut.
@@ -241,6 +295,20 @@ impl Losses {
             ),
         );
         ensure!(most_lost <= 2, "a cut cost more than two good sectors");
+        for after in &self.downloads {
+            let torn = half_programmed(after, &done, world.layout().chunk_size as usize);
+            ensure!(
+                torn == 1,
+                "expected one half programmed chunk, found {torn}"
+            );
+        }
+        observed(
+            "flash",
+            format!(
+                "after each of {} cuts within a program call, half of its bytes were there",
+                self.downloads.len()
+            ),
+        );
         Ok(())
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
+use super::tally::tally;
 use super::timeline::observed;
 use super::world::Places;
 use crate::{Config, FlashFile, LogLine, Machine, Source};
@@ -75,18 +76,29 @@ impl Device {
         lines.filter(says).count()
     }
 
-    /// Cuts the power, wherever it is.
+    /// Cuts the power, wherever it is. What it said after the line that was waited for last depends on time, and
+    /// counts for nothing.
     pub(super) fn switch_off(mut self) {
         self.machine.power_cut();
+        let end = self.last.as_ref().map_or(Duration::ZERO, |last| last.at);
+        self.say_in_all(end);
     }
 
     /// Waits until the flash driver stops at the operation that `flash` has a trigger armed for, and
     /// kills the emulator. Returns the last line that the device had logged.
     pub(super) fn cut_at_trigger(mut self, flash: &FlashFile) -> Result<LogLine> {
         self.machine.power_cut_at_trigger(flash, PATIENCE)?;
-        while self.machine.next_line(Duration::ZERO).is_some() {}
+        self.say_in_all(Duration::MAX);
         let last = self.machine.transcript().last().cloned();
         last.ok_or_else(|| anyhow::anyhow!("the device logged nothing before the cut"))
+    }
+
+    /// What it said in all, up to this time since it was switched on.
+    fn say_in_all(&mut self, end: Duration) {
+        let lines = self.machine.transcript().iter();
+        let lines = lines.take_while(|line| line.at <= end);
+        let said = tally(lines.map(|line| line.text.as_str()));
+        observed("device", format!("in all: {said}"));
     }
 
     /// Whether the last line in a transcript came from the bootloader.

@@ -6,6 +6,8 @@
 
 use std::collections::HashMap;
 
+use super::STEPS;
+
 /// Who speaks of events.
 const SPEAKERS: [&str; 4] = ["device", "journal", "server", "fuses"];
 
@@ -16,7 +18,7 @@ pub fn events(printed: &str) -> Vec<String> {
     let mut events = Vec::new();
     for line in printed.lines() {
         let Some((speaker, text)) = spoken(line) else {
-            if line.starts_with(|letter: char| letter.is_ascii_digit()) {
+            if is_title(line) {
                 events.push(line.to_owned());
             }
             continue;
@@ -31,6 +33,27 @@ pub fn events(printed: &str) -> Vec<String> {
     events
 }
 
+/// What a whole story has and these events do not: each step's title, what the device said in all in it, and somebody
+/// who speaks.
+#[must_use]
+pub fn missing(events: &[String]) -> Option<String> {
+    for (number, step) in (1..).zip(&STEPS) {
+        let title = format!("{number}  {}", step.title);
+        let Some(at) = events.iter().position(|event| *event == title) else {
+            return Some(format!("step {number}, {:?}", step.title));
+        };
+        let mut told = events[at + 1..].iter().take_while(|event| !is_title(event));
+        if !told.any(|event| event.starts_with("device: in all: ")) {
+            return Some(format!("what the device said in all in step {number}"));
+        }
+    }
+    let silent = SPEAKERS.into_iter().find(|speaker| {
+        let start = format!("{speaker}: ");
+        !events.iter().any(|event| event.starts_with(&start))
+    });
+    silent.map(|speaker| format!("any event of {speaker:?}"))
+}
+
 /// Where two stories first differ, and what each says there.
 #[must_use]
 pub fn first_difference(one: &[String], other: &[String]) -> Option<String> {
@@ -39,6 +62,11 @@ pub fn first_difference(one: &[String], other: &[String]) -> Option<String> {
         (0..one.len().max(other.len())).find(|place| one.get(*place) != other.get(*place))?;
     let [one, other] = [one, other].map(|events| events.get(place).unwrap_or(&end));
     Some(format!("event {}: {one:?} and {other:?}", place + 1))
+}
+
+/// Whether a step begins with this line.
+fn is_title(line: &str) -> bool {
+    line.starts_with(|letter: char| letter.is_ascii_digit())
 }
 
 /// Who says what in a line of the timeline.
@@ -65,7 +93,9 @@ fn neutral(text: &str, names: &HashMap<String, String>) -> String {
             .get(place + 1)
             .map(|unit| unit.trim_end_matches([';', ',', '.', ':']));
         let before = place.checked_sub(1).and_then(|place| words.get(place));
-        let is_measure = matches!(unit, Some("s" | "bytes")) || before == Some(&"byte");
+        let is_measure = matches!(unit, Some("s" | "bytes"))
+            || before == Some(&"byte")
+            || words[..place].ends_with(&["ends", "at"]);
         let is_measured = is_measure && core.parse::<f64>().is_ok();
         match names.get(core) {
             Some(name) => format!("{name}{tail}"),
@@ -91,6 +121,7 @@ seed 0x5
    flash    a confirmed boot: 0 erases
    device   application: refused 83461f57 at byte 5432: B021 BadChunk
    device   application: the watchdog barked at 0x21021234
+   device   application: the file ends at 46417
    device   had said: at byte 4096
    device   back after 7.1 s: a trial time of 5 s, and the watchdog's
    device   application: of the stack, 3404 bytes were never used
@@ -104,6 +135,7 @@ seed 0x5
             "device: application: running v1 in slot A as Confirmed, reset: PowerOn",
             "device: application: refused v1 at byte …: B021 BadChunk",
             "device: application: the watchdog barked at 0x…",
+            "device: application: the file ends at …",
             "device: back after … s: a trial time of … s, and the watchdog's",
             "device: application: of the stack, … bytes were never used",
             "journal: A: confirmed v1 active · B: empty · floor 0",
@@ -118,6 +150,7 @@ seed 0x5
             .replace("21021234", "2220beef")
             .replace("3404", "17")
             .replace("5432", "9876")
+            .replace("46417", "46723")
             .replace("0 erases", "9 erases");
         assert_eq!(first_difference(&events(ONE), &events(&other)), None);
     }
@@ -134,6 +167,38 @@ seed 0x5
             assert!(first_difference(&one, &other).is_some());
             assert!(first_difference(&other, &one).is_some());
         }
+    }
+
+    /// The least that a whole story has.
+    fn whole() -> Vec<String> {
+        let steps = (1..).zip(&STEPS).flat_map(|(number, step)| {
+            let title = format!("{number}  {}", step.title);
+            [title, "device: in all: 1 × starting".to_owned()]
+        });
+        let others = ["journal: A", "server: v1", "fuses: blown: 1"].map(String::from);
+        steps.chain(others).collect()
+    }
+
+    #[test]
+    fn a_whole_story_lacks_nothing_and_an_empty_one_everything() {
+        assert_eq!(missing(&whole()), None);
+        assert!(missing(&[]).unwrap().contains("step 1"));
+    }
+
+    #[test]
+    fn whatever_is_taken_out_of_the_least_story_is_missed() {
+        for place in 0..whole().len() {
+            let mut story = whole();
+            let event = story.remove(place);
+            assert!(missing(&story).is_some(), "{event:?} is not missed");
+        }
+    }
+
+    #[test]
+    fn two_stories_differ_in_what_a_device_said_that_nobody_waited_for() {
+        let with = |said: &str| events(&format!("   device   in all: {said}\n"));
+        let (one, other) = (with("1 × starting"), with("2 × starting, 1 × barked"));
+        assert!(first_difference(&one, &other).is_some());
     }
 
     #[test]

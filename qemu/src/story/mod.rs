@@ -17,7 +17,9 @@ mod meter;
 mod releases;
 mod size;
 mod source_faults;
+mod tally;
 mod timeline;
+mod torn;
 mod world;
 
 use std::path::PathBuf;
@@ -26,7 +28,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail, ensure};
 
 pub use cost::{Cost, Work, cost};
-pub use events::{events, first_difference};
+pub use events::{events, first_difference, missing};
 pub use journal::JournalView;
 pub use world::{Places, World};
 

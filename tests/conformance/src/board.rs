@@ -46,7 +46,8 @@ pub enum Learnt {
     Watchdog {
         /// How the reset is told.
         told: ResetReason,
-        /// After how many milliseconds it came, up to an eighth of a second more; `None` without a clock.
+        /// After how many milliseconds it came, up to an eighth of a second more, from two seconds on up to a quarter
+        /// more; `None` without a clock.
         after_ms: Option<u32>,
     },
 }
@@ -65,8 +66,12 @@ pub enum Then {
     Nothing,
 }
 
-/// How often a mark is left while the watchdog is not fed, in milliseconds.
+/// How often a mark is left in the first two seconds in which the watchdog is not fed, in milliseconds.
 const MARK_MS: u64 = 125;
+
+/// So many marks are as far apart as this; then each comes after a quarter more. With that the 32 marks for which there
+/// is always room last for longer than [`PATIENCE_MS`].
+const EVEN_MARKS: u32 = 16;
 
 /// How long any watchdog may take, in milliseconds.
 const PATIENCE_MS: u64 = 60_000;
@@ -158,9 +163,9 @@ fn go_on<B: Board>(
     let then = match (stage, clock) {
         (Stage::Crashed, Some(clock)) => return starve(board, places, clock),
         (Stage::Starved, clock) => {
-            let after = learn_period(board, places, &mut learnt, clock.is_some())?;
+            let longest = learn_period(board, places, &mut learnt, clock.is_some())?;
             if let Some(clock) = clock {
-                wait(board, places, clock, after)?;
+                wait(board, places, clock, longest)?;
             }
             leave(board, places, Stage::Hung)?
         }
@@ -199,13 +204,20 @@ fn starve<B: Board>(
             let seen = (Seen::Restart, Seen::NoRestart);
             return Err(breach(Check::WatchdogBites, seen.0, seen.1));
         }
-        if waited >= MARK_MS.saturating_mul(u64::from(marks).saturating_add(1)) {
+        if waited >= waited_at(marks.saturating_add(1)) {
             places.mark(flash, marks)?;
             marks = marks.saturating_add(1);
         }
     }
 }
 
+/// How many milliseconds are over when so many marks are there.
+fn waited_at(marks: u32) -> u64 {
+    let even = MARK_MS.saturating_mul(u64::from(marks.min(EVEN_MARKS)));
+    (EVEN_MARKS..marks).fold(even, |time, _| time.saturating_add(time / 4))
+}
+
+/// How many milliseconds the watchdog waits at most; what is known of it goes into `learnt`.
 fn learn_period<B: Board>(
     board: &mut B,
     places: &Places,
@@ -213,12 +225,13 @@ fn learn_period<B: Board>(
     has_clock: bool,
 ) -> Result<u64, Breach> {
     let (flash, _) = board.journal_flash();
-    let after = u64::from(places.marks(flash)?).saturating_mul(MARK_MS);
+    let marks = places.marks(flash)?;
+    let after = waited_at(marks);
     if let Learnt::Told(told) = *learnt {
         let after_ms = has_clock.then_some(after as u32);
         *learnt = Learnt::Watchdog { told, after_ms };
     }
-    Ok(after)
+    Ok(waited_at(marks.saturating_add(1)))
 }
 
 /// Feeds the watchdog for longer than it waits.

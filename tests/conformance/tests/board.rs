@@ -66,6 +66,8 @@ enum Fault {
 struct World {
     fault: Fault,
     knows_reasons: bool,
+    /// Milliseconds without food after which the watchdog bites.
+    period: u64,
     time: u64,
     fed_at: Option<u64>,
     booted_at: u64,
@@ -83,11 +85,11 @@ impl World {
     /// A millisecond goes by.
     fn tick(&mut self) -> u64 {
         self.time += 1;
-        let starved = self.fed_at.is_some_and(|at| self.time - at > PERIOD);
+        let starved = self.fed_at.is_some_and(|at| self.time - at > self.period);
         let age = self.time - self.booted_at;
         let bites = match self.fault {
             Fault::NeverBites => false,
-            Fault::BitesWhoFeeds => starved || age > PERIOD + 100,
+            Fault::BitesWhoFeeds => starved || age > self.period + 100,
             Fault::ResetsInTheFirstBoot => starved || (self.resets == 0 && age > 50),
             _ => starved,
         };
@@ -148,6 +150,7 @@ impl Mock {
         let world = Rc::new(RefCell::new(World {
             fault,
             knows_reasons,
+            period: PERIOD,
             time: 0,
             fed_at: None,
             booted_at: 0,
@@ -269,6 +272,34 @@ fn a_board_that_keeps_the_contract_comes_to_the_end_and_can_begin_again() {
             );
             assert_eq!(learnt.last(), Some(&Learnt::Told(ResetReason::PowerOn)));
         }
+    }
+}
+
+#[test]
+fn a_watchdog_that_waits_long_is_fed_for_longer_than_it_waits() {
+    // In 1 KiB there is room for 32 marks.
+    for period in [1_000, 3_900, 4_100, 20_000, 59_000] {
+        let with = |fault| {
+            let mut mock = Mock::new(fault, true);
+            mock.world.borrow_mut().period = period;
+            mock.run(true).unwrap()
+        };
+        let learnt = with(Fault::Nothing).unwrap();
+        let after = learnt.iter().find_map(|learnt| match learnt {
+            Learnt::Watchdog { after_ms, .. } => *after_ms,
+            _ => None,
+        });
+        let after = u64::from(after.unwrap());
+        let coarse = 125.max(after / 4);
+        assert!(
+            (after..=after + coarse).contains(&period),
+            "{period}: {after}"
+        );
+        assert_eq!(
+            with(Fault::BitesWhoFeeds),
+            Err(Check::WatchdogWaits),
+            "{period}"
+        );
     }
 }
 

@@ -90,7 +90,7 @@ impl Places {
         Ok(())
     }
 
-    /// Leaves the `number`th mark; there is room for 32 at least. The watchdog is not fed.
+    /// Leaves the `number`th mark; there is room for 32 at least, which is enough for as long as anybody waits. The watchdog is not fed.
     pub(super) fn mark<F: NorFlash>(&self, flash: &mut F, number: u32) -> Result<(), Breach> {
         let at = self
             .marks
