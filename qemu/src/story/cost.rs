@@ -198,23 +198,20 @@ fn conversations(world: &World) -> Result<Vec<Conversation>> {
     Ok(world.meter.as_ref().context("no meter")?.conversations())
 }
 
-/// Bytes of asking what is newest, once, and of all that was said about the image `name`. A conversation that was cut
-/// short does not count.
+/// Bytes of asking what is newest, once, and of all that was said about the image `name`. Of the questions, the last
+/// one before the image counts: the device had its whole answer, or it would not have asked for the image.
 fn fetched(conversations: &[Conversation], name: &str) -> Result<u64> {
-    let bytes = |asking: &str| {
-        let all = conversations.iter();
-        all.filter(|one| one.request.starts_with(asking) && one.is_whole())
-            .map(|one| one.sent + one.received)
-            .collect::<Vec<_>>()
-    };
-    let latest = bytes("GET /latest ");
-    let image: u64 = bytes(&format!("GET /images/{name} ")).into_iter().sum();
-    let latest = latest.first().context("nobody asked what is newest")?;
-    ensure!(
-        image > 0,
-        "nobody fetched the image; found {conversations:?}"
-    );
-    Ok(latest + image)
+    let about = |asking: String| move |one: &&Conversation| one.request.starts_with(&asking);
+    let about_image = about(format!("GET /images/{name} "));
+    let first = conversations.iter().position(|one| about_image(&one));
+    let first =
+        first.with_context(|| format!("nobody fetched the image; found {conversations:?}"))?;
+    let (before, after) = conversations.split_at(first);
+    let latest = before.iter().rfind(about("GET /latest ".into()));
+    let latest = latest.context("nobody asked what is newest")?;
+    let bytes = |one: &Conversation| one.sent + one.received;
+    let image: u64 = after.iter().filter(about_image).map(bytes).sum();
+    Ok(bytes(latest) + image)
 }
 
 /// What was done to the flash since it was made.
@@ -246,28 +243,26 @@ impl Done {
 mod tests {
     use super::*;
 
-    fn conversation(request: &str, received: u64, promised: Option<u64>) -> Conversation {
+    fn conversation(request: &str, received: u64) -> Conversation {
         Conversation {
             request: format!("GET {request} HTTP/1.1"),
             sent: 100,
             received,
-            promised,
         }
     }
 
     #[test]
-    fn one_question_and_every_whole_part_of_the_image_count() {
+    fn the_question_before_the_image_and_all_of_the_image_count() {
         let said = [
-            conversation("/latest", 20, Some(300)),
-            conversation("/latest", 300, Some(300)),
-            conversation("/images/ab", 4_000, Some(4_000)),
-            conversation("/images/ab", 1_000, Some(4_000)),
-            conversation("/images/ab", 2_000, Some(2_000)),
-            conversation("/images/cd", 7_000, Some(7_000)),
-            conversation("/latest", 300, Some(300)),
+            conversation("/latest", 20),
+            conversation("/latest", 300),
+            conversation("/images/ab", 4_000),
+            conversation("/images/cd", 7_000),
+            conversation("/images/ab", 2_000),
+            conversation("/latest", 500),
         ];
         assert_eq!(fetched(&said, "ab").unwrap(), 400 + 4_100 + 2_100);
-        assert!(fetched(&said[..1], "ab").is_err());
-        assert!(fetched(&said[1..2], "ab").is_err());
+        assert!(fetched(&said[..2], "ab").is_err());
+        assert!(fetched(&said[2..], "ab").is_err());
     }
 }

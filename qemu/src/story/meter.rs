@@ -17,15 +17,6 @@ pub(super) struct Conversation {
     pub(super) sent: u64,
     /// Bytes that the server sent.
     pub(super) received: u64,
-    /// Bytes that the head of the server's answer says it has, itself included; none if it does not say.
-    pub(super) promised: Option<u64>,
-}
-
-impl Conversation {
-    /// Whether the answer came to its end.
-    pub(super) fn is_whole(&self) -> bool {
-        self.promised == Some(self.received)
-    }
 }
 
 /// Listens in front of a server, hands everything on, and counts it.
@@ -79,14 +70,8 @@ fn hand_on(device: TcpStream, server: u16, log: &Log) -> io::Result<()> {
     let (from_server, to_device, received) =
         (server.try_clone()?, device.try_clone()?, log.clone());
     let answers = spawn(move || {
-        let mut first = Vec::new();
         copy(from_server, to_device, |bytes| {
-            let conversation = &mut lock(&received)[index];
-            conversation.received += bytes.len() as u64;
-            if conversation.promised.is_none() && first.len() < LONGEST_HEAD {
-                first.extend_from_slice(bytes);
-                conversation.promised = promised(&first);
-            }
+            lock(&received)[index].received += bytes.len() as u64;
         })
     });
     let mut first = Vec::new();
@@ -103,21 +88,6 @@ fn hand_on(device: TcpStream, server: u16, log: &Log) -> io::Result<()> {
     // It ends by itself: the server sees that the device is gone.
     let _ = answers.join();
     Ok(())
-}
-
-/// How many bytes are looked at for the end of a head.
-const LONGEST_HEAD: usize = 64 << 10;
-
-/// The length of the answer that begins so, head included (RFC 9112, 6.3), once all of its head is there.
-fn promised(answer: &[u8]) -> Option<u64> {
-    let head = answer.windows(4).position(|four| four == b"\r\n\r\n")?;
-    let lines = String::from_utf8_lossy(&answer[..head]);
-    let body: u64 = lines.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        let is_length = name.eq_ignore_ascii_case("content-length");
-        is_length.then(|| value.trim().parse().ok())?
-    })?;
-    Some(head as u64 + 4 + body)
 }
 
 /// Copies until one end is closed, and closes the other.
@@ -140,22 +110,6 @@ fn lock(log: &Mutex<Vec<Conversation>>) -> std::sync::MutexGuard<'_, Vec<Convers
 mod tests {
     use super::*;
 
-    const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 10000\r\n\r\n";
-
-    #[test]
-    fn an_answer_that_was_cut_short_is_not_whole() {
-        let cut = |received| Conversation {
-            received,
-            promised: promised(&HEAD[..HEAD.len().min(received as usize)]),
-            ..Conversation::default()
-        };
-        let all = HEAD.len() as u64 + 10_000;
-        assert!(cut(all).is_whole());
-        for received in [0, 20, HEAD.len() as u64, all - 1] {
-            assert!(!cut(received).is_whole(), "{received}");
-        }
-    }
-
     #[test]
     fn every_byte_of_both_directions_is_counted_and_handed_on() {
         let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -164,7 +118,6 @@ mod tests {
             let (mut device, _) = server.accept().unwrap();
             let mut asked = Vec::new();
             device.read_to_end(&mut asked).unwrap_or_default();
-            device.write_all(HEAD).unwrap();
             device.write_all(&[0x5A; 10_000]).unwrap();
             asked
         });
@@ -176,15 +129,13 @@ mod tests {
         device.shutdown(Shutdown::Write).unwrap();
         let mut answer = Vec::new();
         device.read_to_end(&mut answer).unwrap();
-        assert_eq!(answer, [HEAD, &[0x5A; 10_000]].concat());
+        assert_eq!(answer, [0x5A; 10_000]);
         assert_eq!(served.join().unwrap(), b"GET /images/1 HTTP/1.1\r\n\r\n");
         let expected = Conversation {
             request: "GET /images/1 HTTP/1.1".into(),
             sent: 26,
-            received: HEAD.len() as u64 + 10_000,
-            promised: Some(HEAD.len() as u64 + 10_000),
+            received: 10_000,
         };
-        assert!(expected.is_whole());
         assert_eq!(meter.conversations(), [expected]);
     }
 }
