@@ -1,7 +1,7 @@
 //! Your application. This one says good morning, then counts.
 
-use defmt::info;
 use board::clock;
+use defmt::info;
 
 use crate::AppUpdater;
 use crate::health;

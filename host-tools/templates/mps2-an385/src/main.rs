@@ -24,11 +24,11 @@ mod updates;
 
 use bistable_core::layout::Slot;
 use bistable_updater::{Platform as _, Product, Updater};
+use board::net::{Config, Network, Storage};
+use board::{clock, handover, log, reset, stack};
 use cortex_m_rt::{ExceptionFrame, entry, exception};
 use defmt::{error, info, warn};
 use static_cell::StaticCell;
-use board::net::{Config, Network, Storage};
-use board::{clock, handover, log, reset, stack};
 
 use crate::app::App;
 use crate::platform::Hardware;

@@ -6,9 +6,9 @@ use bistable_core::state::Origin;
 use bistable_updater::download::{DownloadError, download};
 use bistable_updater::health::Verdict;
 use bistable_updater::report::{self, Report};
-use defmt::{error, info, warn};
 use board::net::Network;
 use board::{clock, watchdog};
+use defmt::{error, info, warn};
 
 use crate::said::{Said, Words};
 use crate::server::Server;
