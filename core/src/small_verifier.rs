@@ -44,6 +44,10 @@ impl Verifier for Small {
 
 /// k = SHA-512(R, key, message) modulo L.
 #[inline(never)] // so that its stack is free again when points are added
+#[allow(
+    clippy::useless_conversion,
+    reason = "one of the two hashes gives an array"
+)]
 fn hash_modulo_order(r: &[u8; 32], key: &[u8; KEY_LEN], message: &[&[u8]]) -> Number {
     let mut hash = Sha512::new();
     hash.update(r);

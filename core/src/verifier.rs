@@ -2,7 +2,7 @@
 //!
 //! Both are strict in the same way, and give the same verdict on every vector that is known to divide
 //! implementations (`tests/tests/verifiers.rs`): S below the order of the base point; key and R in their only
-//! encoding and of large order; and the equation with the cofactor, [8] S B = [8] R + [8] k A.
+//! encoding and of large order; and the equation with the cofactor, `[8] S B = [8] R + [8] k A`.
 
 /// The length of a public key, in bytes.
 pub const KEY_LEN: usize = 32;

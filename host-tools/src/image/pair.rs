@@ -2,7 +2,7 @@
 //!
 //! Each byte that differs must belong to a field that holds an address in the slot, or the way to one. Two kinds of
 //! field are known: a 32-bit word (little-endian, at a 2-aligned offset), whose value in B is that in A and the
-//! distance of the slots, and an instruction of the [Cortex-M](cortex_m) or of [RISC-V](riscv).
+//! distance of the slots, and an instruction of the Cortex-M (`cortex_m`) or of RISC-V (`riscv`).
 //!
 //! Whatever else differs comes from a build that is not deterministic, or from a linker that chose other
 //! instructions for the other address, and is refused. The device does not depend on this: it compares digests.

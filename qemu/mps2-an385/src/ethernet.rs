@@ -249,7 +249,7 @@ fn can_send() -> bool {
 fn send(words: &[[u8; 4]], length: usize) {
     // Nobody wants to know what became of earlier ones, but their statuses must not fill up.
     while TRANSMIT_FIFO_INFORMATION.read() >> 16 & 0xFF != 0 {
-        TRANSMIT_STATUS.read();
+        let _ = TRANSMIT_STATUS.read();
     }
     let size = length as u32; // At most 1,520: `ToSend` has no more room.
     TRANSMIT_DATA.write(FIRST_SEGMENT | LAST_SEGMENT | size);
