@@ -32,6 +32,7 @@ pub mod header;
 pub mod journal;
 pub mod keys;
 pub mod layout;
+pub mod ledger;
 pub mod manifest;
 pub mod page;
 pub mod plan;
@@ -51,3 +52,5 @@ pub mod verify;
 pub mod version;
 pub mod watchdog;
 mod wire;
+
+pub use wire::crc32;

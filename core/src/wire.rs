@@ -43,13 +43,13 @@ pub(crate) fn all_zero(from: &[u8], range: core::ops::Range<usize>) -> bool {
 /// CRC-32/ISO-HDLC. On a device some thousand bytes are summed at a boot: half a byte at once needs a table of
 /// 64 bytes, and takes a fifth of the time that it takes bit by bit.
 #[cfg(target_os = "none")]
-pub(crate) fn crc32(bytes: &[u8]) -> u32 {
+pub fn crc32(bytes: &[u8]) -> u32 {
     crc32_by_halves(bytes)
 }
 
 /// On a host time counts: the same sum, 16 bytes at once.
 #[cfg(not(target_os = "none"))]
-pub(crate) fn crc32(bytes: &[u8]) -> u32 {
+pub fn crc32(bytes: &[u8]) -> u32 {
     type Fast = crc::Table<16>;
     static CRC: crc::Crc<u32, Fast> = crc::Crc::<u32, Fast>::new(&crc::CRC_32_ISO_HDLC);
     CRC.checksum(bytes)

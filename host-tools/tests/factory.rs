@@ -73,6 +73,7 @@ fn the_file_is_the_whole_flash_and_erased_where_nothing_is() {
     let identity = Identity {
         serial: Serial::try_from("BST-000042").unwrap(),
         hardware_revision: 3,
+        ..Identity::default()
     };
     assert_eq!(Identity::decode(&flash[0x3000..]), Some(identity));
 }

@@ -21,7 +21,7 @@ use bistable_tests::golden::is_golden;
 use bistable_tests::images::Built;
 use bistable_updater::download::{DownloadError, download};
 use bistable_updater::health::{Outcome, Verdict};
-use bistable_updater::identity::{Identity, MAX_LEN as IDENTITY_LEN, Serial};
+use bistable_updater::identity::{Calibration, Identity, MAX_LEN as IDENTITY_LEN, Serial};
 use bistable_updater::report::{MAX_LEN, Rejected, Report};
 use bistable_updater::{LIVE_MS, Updater, report};
 
@@ -1325,6 +1325,7 @@ fn golden_identity() -> Identity {
     Identity {
         serial: Serial::try_from("BST-000042").unwrap(),
         hardware_revision: 300,
+        calibration: Calibration::from_slice(&[-17, 1_000_003]).unwrap(),
     }
 }
 
@@ -1378,6 +1379,7 @@ fn the_longest_report_and_the_longest_identity_fit() {
     let identity = Identity {
         serial,
         hardware_revision: u16::MAX,
+        ..Identity::default()
     };
     let mut buffer = [0xff; IDENTITY_LEN];
     assert!(identity.encode(&mut buffer).is_some());

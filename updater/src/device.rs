@@ -8,6 +8,9 @@ use bistable_core::reset::ResetReason;
 use bistable_core::state::{Rejection, SlotState};
 use bistable_core::version::Version;
 
+use crate::drift::Drift;
+use crate::locks::Locks;
+
 /// What the device says of itself, from handover, journal and headers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -44,4 +47,10 @@ pub struct Device {
     pub abnormal_resets: u16,
     /// The schema that the application's data are in.
     pub schema: u16,
+    /// Seconds since this boot.
+    pub uptime: u32,
+    /// What is locked.
+    pub locks: Locks,
+    /// What the last measurements of the slots found.
+    pub drift: Drift,
 }

@@ -6,21 +6,30 @@ use bistable_core::request::MAX_UNIT_LEN;
 use serde::{Deserialize, Serialize};
 
 /// The version byte.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// The longest block, in bytes.
-pub const MAX_LEN: usize = 64;
+pub const MAX_LEN: usize = 128;
+
+/// How many calibration values a unit may have.
+pub const MAX_CALIBRATION: usize = 16;
 
 /// A serial number, up to 32 bytes of UTF-8.
 pub type Serial = heapless::String<MAX_UNIT_LEN>;
 
+/// Calibration values, in the units that their names say.
+pub type Calibration = heapless::Vec<i32, MAX_CALIBRATION>;
+
 /// Who a device is.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Identity {
     /// Given once, ever.
     pub serial: Serial,
     /// Of the board.
     pub hardware_revision: u16,
+    /// What was measured in the factory, in the order of the names in the product's layout (`[factory]
+    /// calibration`).
+    pub calibration: Calibration,
 }
 
 impl Identity {
@@ -53,6 +62,7 @@ mod tests {
         Identity {
             serial: Serial::try_from("BST-000042").expect("it is short"),
             hardware_revision: 3,
+            calibration: Calibration::from_slice(&[-17, 1_000_003]).expect("it is short"),
         }
     }
 
@@ -72,6 +82,19 @@ mod tests {
         for len in 0..block.len() {
             assert_eq!(Identity::decode(&block[..len]), None);
         }
+    }
+
+    #[test]
+    fn the_longest_identity_fits() {
+        let mut longest = Identity {
+            serial: Serial::new(),
+            hardware_revision: u16::MAX,
+            calibration: Calibration::from_slice(&[i32::MIN; MAX_CALIBRATION]).expect("it fits"),
+        };
+        while longest.serial.push('9').is_ok() {}
+        let mut buffer = [0; MAX_LEN];
+        longest.encode(&mut buffer).expect("it fits");
+        assert_eq!(Identity::decode(&buffer), Some(longest));
     }
 
     #[test]

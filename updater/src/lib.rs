@@ -29,14 +29,18 @@
 )]
 
 mod device;
+pub mod device_key;
 pub mod download;
+pub mod drift;
 pub mod health;
 pub mod http;
 pub mod identity;
 mod install;
+pub mod locks;
 mod log;
 pub mod net;
 mod platform;
+pub mod receipt;
 pub mod report;
 mod request;
 pub mod source;

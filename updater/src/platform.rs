@@ -6,6 +6,8 @@ use bistable_core::layout::Slot;
 use bistable_core::watchdog::Watchdog;
 use embedded_storage::nor_flash::NorFlash;
 
+use crate::locks::Locks;
+
 /// The hardware, as the updater sees it.
 pub trait Platform {
     /// The flash that the journal lies on.
@@ -40,6 +42,11 @@ pub trait Platform {
     /// How many bytes of the stack were never used, where it is known.
     fn free_stack(&mut self) -> Option<u32> {
         None
+    }
+
+    /// What is locked, as far as the chip can say.
+    fn locks(&self) -> Locks {
+        Locks::default()
     }
 
     /// Milliseconds since this boot. Never goes back.

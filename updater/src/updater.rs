@@ -15,6 +15,7 @@ use bistable_core::transition::{Event, transition};
 use bistable_core::verify::{Entry, Rules, Verified, read_header, verify};
 
 use crate::device::Device;
+use crate::drift::Drift;
 use crate::health::{Health, Policy};
 use crate::install::Progress;
 use crate::log::info;
@@ -51,6 +52,7 @@ pub struct Updater<P, const PAGE: usize> {
     fused_floor: u32,
     pub(crate) throttle: Throttle,
     pub(crate) progress: Option<Progress>,
+    pub(crate) drift: Drift,
     /// When the last new chunk of any download came, in milliseconds since this boot.
     pub(crate) last_new_chunk: Option<u64>,
     pub(crate) page: [u8; PAGE],
@@ -100,6 +102,7 @@ impl<P: Platform, const PAGE: usize> Updater<P, PAGE> {
             fused_floor,
             throttle: Throttle::new(now),
             progress: None,
+            drift: Drift::default(),
             last_new_chunk: None,
             page: [0; PAGE],
         };
@@ -129,6 +132,9 @@ impl<P: Platform, const PAGE: usize> Updater<P, PAGE> {
             floor: self.terms().floor,
             abnormal_resets: self.handover.abnormal,
             schema: self.snapshot.schema,
+            uptime: u32::try_from(self.platform.now() / 1000).unwrap_or(u32::MAX),
+            locks: self.platform.locks(),
+            drift: self.drift,
         }
     }
 

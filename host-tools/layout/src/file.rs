@@ -15,12 +15,15 @@ pub(crate) struct File {
     pub(crate) handover: Handover,
     pub(crate) bootloader: Bootloader,
     pub(crate) journal: Journal,
+    pub(crate) ledger: Option<Journal>,
     pub(crate) slots: Slots,
     #[serde(default)]
     pub(crate) partition: BTreeMap<String, Partition>,
     pub(crate) trial: Trial,
     pub(crate) health: Health,
     pub(crate) security: Security,
+    #[serde(default)]
+    pub(crate) factory: Factory,
     pub(crate) keys: Keys,
 }
 
@@ -84,6 +87,12 @@ pub(crate) struct Health {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Security {
     pub(crate) factory_floor: u32,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Factory {
+    pub(crate) calibration: Vec<String>,
 }
 
 #[derive(Deserialize)]

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use bistable_core::layout::SlotLayout;
+use bistable_core::layout::{JournalLayout, SlotLayout};
 
 use crate::product::{Architecture, Memory, Product};
 use crate::ring::Ring;
@@ -66,6 +66,26 @@ fn write(text: &mut String, product: &Product, ring: &Ring) -> fmt::Result {
             ],
         )?;
     }
+    if let Some(ledger) = &product.ledger {
+        let JournalLayout {
+            offset,
+            sector_size,
+            sectors,
+        } = ledger.place;
+        writeln!(
+            text,
+            "
+/// Where receipts are kept, on the flash `{}`.
+pub const LEDGER: ::bistable_core::layout::JournalLayout = ::bistable_core::layout::JournalLayout {{
+    offset: {},
+    sector_size: {},
+    sectors: {sectors},
+}};",
+            ledger.flash,
+            Number(offset),
+            Number(sector_size),
+        )?;
+    }
     for (name, partition) in &product.partitions {
         module(
             text,
@@ -102,6 +122,14 @@ pub const CRASH_LOOP: u16 = {};",
         product.stays.trial_soak_seconds,
         product.stays.soak_seconds,
         product.stays.crash_loop,
+    )?;
+    writeln!(
+        text,
+        "
+/// The names of a unit's calibration values, in their order.
+pub const CALIBRATION: [&str; {}] = {:?};",
+        product.calibration.len(),
+        product.calibration,
     )
 }
 

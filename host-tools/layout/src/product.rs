@@ -56,6 +56,15 @@ pub struct Partition {
     pub size: u32,
 }
 
+/// Where receipts are kept.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ledger {
+    /// The flash that it lies on.
+    pub flash: String,
+    /// Its place there: its sectors are written as the journal's are.
+    pub place: JournalLayout,
+}
+
 /// What images ask for unless they are made with other numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -140,6 +149,8 @@ pub struct Product {
     pub application_ram: String,
     /// The processor's alignment for vector tables in bytes.
     pub vector_alignment: u32,
+    /// Where receipts are kept, if the product keeps any.
+    pub ledger: Option<Ledger>,
     /// Further partitions by name.
     pub partitions: BTreeMap<String, Partition>,
     /// Defaults for images.
@@ -148,6 +159,8 @@ pub struct Product {
     pub checks: Vec<String>,
     /// What it takes for an image to stay.
     pub stays: Stays,
+    /// The names of the calibration values that a unit gets in the factory, in their order.
+    pub calibration: Vec<String>,
     /// The key ring's file.
     pub ring_path: PathBuf,
 }
@@ -200,7 +213,21 @@ impl Product {
         }
         let journal_flash = rules::known("journal.flash", &file.journal.flash, &file.flash)?;
         let slots_flash = *rules::known("slots.flash", &file.slots.flash, &file.flash)?;
-        rules::journal_sectors(file.journal.sectors)?;
+        rules::journal_sectors("journal.sectors", file.journal.sectors)?;
+        let ledger = file.ledger.map(|ledger| {
+            let flash = rules::known("ledger.flash", &ledger.flash, &file.flash)?;
+            rules::journal_sectors("ledger.sectors", ledger.sectors)?;
+            Ok(Ledger {
+                place: JournalLayout {
+                    offset: ledger.offset,
+                    sector_size: rules::ledger_sector_size(flash),
+                    sectors: ledger.sectors,
+                },
+                flash: ledger.flash,
+            })
+        });
+        let ledger = ledger.transpose()?;
+        rules::calibration(&file.factory.calibration)?;
         rules::slots(&file.slots, &slots_flash)?;
         rules::trial(&file.trial)?;
         rules::checks(&file.health.checks)?;
@@ -246,10 +273,12 @@ impl Product {
             slots_flash: file.slots.flash,
             application_ram: file.slots.ram,
             vector_alignment: file.slots.vector_alignment,
+            ledger,
             partitions: file.partition,
             trial: file.trial,
             checks: file.health.checks,
             stays: file.health.stays,
+            calibration: file.factory.calibration,
             ring_path: directory.join(file.keys.ring),
         };
 
@@ -293,6 +322,15 @@ impl Product {
             Region::new("slot A", &self.slots_flash, a.offset, layout.slot_size),
             Region::new("slot B", &self.slots_flash, b.offset, layout.slot_size),
         ];
+        regions.extend(self.ledger.iter().map(|ledger| {
+            let JournalLayout {
+                offset,
+                sector_size,
+                sectors,
+            } = ledger.place;
+            let size = u64::from(sector_size) * u64::from(sectors);
+            Region::new("the ledger", &ledger.flash, offset, size)
+        }));
         regions.extend(self.partitions.iter().map(|(name, partition)| {
             Region::new(
                 format!("partition `{name}`"),

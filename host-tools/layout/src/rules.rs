@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use bistable_core::handover::HANDOVER_LEN;
 use bistable_core::journal::{COPIES, MAX_SECTORS};
 use bistable_core::layout::HEADER_LEN;
+use bistable_core::ledger::RECORD_LEN as LEDGER_RECORD_LEN;
 use bistable_core::manifest::{ATTEMPTS, CHUNK_SIZES, TRIAL_SECONDS};
 use bistable_core::snapshot::SNAPSHOT_LEN;
 
@@ -16,6 +17,9 @@ use crate::region::{self, Region};
 
 /// The most health checks of a product: they are bits of one word.
 pub(crate) const MAX_CHECKS: usize = 32;
+
+/// What the updater's identity has room for.
+pub(crate) const MAX_CALIBRATION: usize = 16;
 
 /// Fewer than two resets are no loop, and no device sees more than this in a soak period.
 const CRASH_LOOP: RangeInclusive<u16> = 2..=1000;
@@ -211,12 +215,12 @@ pub(crate) fn placed(region: &Region, flash: &Flash) -> Result<(), Problem> {
     region.check_aligned(flash.erase_size)
 }
 
-pub(crate) fn journal_sectors(sectors: u8) -> Result<(), Problem> {
+pub(crate) fn journal_sectors(field: &str, sectors: u8) -> Result<(), Problem> {
     if (2..=MAX_SECTORS).contains(&sectors) {
         return Ok(());
     }
     Err(Problem::value(
-        "journal.sectors",
+        field,
         sectors,
         format!("2 to {MAX_SECTORS}; 3 where erase sectors are small"),
     ))
@@ -234,6 +238,13 @@ pub(crate) fn journal_sector_size(flash: &Flash) -> u32 {
             "a snapshot is made of whole write units of every allowed size"
         );
     }
+    (u32::from(COPIES) * COPY).next_multiple_of(flash.erase_size)
+}
+
+/// The same for the ledger: it keeps receipts as the journal keeps snapshots.
+pub(crate) fn ledger_sector_size(flash: &Flash) -> u32 {
+    const COPY: u32 = LEDGER_RECORD_LEN as u32;
+    const { assert!(COPY.is_multiple_of(32)) }
     (u32::from(COPIES) * COPY).next_multiple_of(flash.erase_size)
 }
 
@@ -346,28 +357,37 @@ pub(crate) fn stays(stays: &Stays) -> Result<(), Problem> {
 }
 
 pub(crate) fn checks(checks: &[String]) -> Result<(), Problem> {
-    if checks.len() > MAX_CHECKS {
+    names("health.checks", checks, MAX_CHECKS)
+}
+
+pub(crate) fn calibration(names_of_values: &[String]) -> Result<(), Problem> {
+    names("factory.calibration", names_of_values, MAX_CALIBRATION)
+}
+
+/// Names of small letters, digits and `-`, each once.
+fn names(field: &str, names: &[String], most: usize) -> Result<(), Problem> {
+    if names.len() > most {
         return Err(Problem::value(
-            "health.checks",
-            format!("{} names", checks.len()),
-            format!("at most {MAX_CHECKS}"),
+            field,
+            format!("{} names", names.len()),
+            format!("at most {most}"),
         ));
     }
     let mut seen = BTreeSet::new();
-    for name in checks {
+    for name in names {
         let plain = name
             .bytes()
             .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
         if name.is_empty() || !plain {
             return Err(Problem::value(
-                "health.checks",
+                field,
                 format!("`{name}`"),
                 "names of small letters, digits and `-`",
             ));
         }
         if !seen.insert(name) {
             return Err(Problem::value(
-                "health.checks",
+                field,
                 format!("`{name}` twice"),
                 "each name once",
             ));

@@ -38,6 +38,9 @@ fn the_compiler_reads_the_constants_as_they_were_meant() {
     assert_eq!(generated::flash_main::ADDRESS, 0x2100_0000);
     assert_eq!(generated::flash_main::ERASE_SIZE, 4096);
     assert_eq!(generated::flash_main::WRITE_SIZE, 4);
+    assert_eq!(generated::CALIBRATION.to_vec(), product.calibration);
+    assert_eq!(generated::LEDGER, product.ledger.as_ref().unwrap().place);
+    assert_eq!(generated::LEDGER.sectors, 4);
     assert_eq!(generated::partition_identity::OFFSET, 0x3000);
     assert_eq!(generated::partition_data::SIZE, 0x2000);
 }

@@ -51,6 +51,7 @@ impl Written {
         let identity = Identity {
             serial: factory::serial(&arguments.serial)?,
             hardware_revision: 0,
+            ..Identity::default()
         };
         let flash = factory::build_in(
             arguments.slot.into(),

@@ -76,6 +76,13 @@ pub mod flash_main {
     pub const WRITE_SIZE: u32 = 0x4;
 }
 
+/// Where receipts are kept, on the flash `main`.
+pub const LEDGER: ::bistable_core::layout::JournalLayout = ::bistable_core::layout::JournalLayout {
+    offset: 0x6000,
+    sector_size: 0x1000,
+    sectors: 4,
+};
+
 /// The partition `data`, on the flash `main`.
 pub mod partition_data {
     /// First byte, from the start of the flash.
@@ -100,3 +107,6 @@ pub const TRIAL_SOAK_SECONDS: u16 = 20;
 pub const SOAK_SECONDS: u16 = 600;
 /// How many abnormal resets of a confirmed image are a crash loop; 0: no number is.
 pub const CRASH_LOOP: u16 = 4;
+
+/// The names of a unit's calibration values, in their order.
+pub const CALIBRATION: [&str; 2] = ["offset-mv", "gain-ppm"];
