@@ -44,6 +44,7 @@ fn the_map_lists_everything_by_device_and_offset() {
             "the journal (main 0x0..0x3000)",
             "partition `identity` (main 0x3000..0x4000)",
             "partition `data` (main 0x4000..0x6000)",
+            "the ledger (main 0x6000..0xa000)",
             "slot A (main 0x20000..0xa0000)",
             "slot B (main 0xa0000..0x120000)",
         ]
