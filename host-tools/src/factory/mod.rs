@@ -2,15 +2,17 @@
 //!
 //! | file | idea |
 //! | --- | --- |
-//! | [`build`] | the flash file of a new device |
+//! | [`build`] | the command that makes the flash file of a new device |
+//! | [`content`] | what is on that flash |
 //! | [`map`] | what is in it and where |
 //! | [`births`] | the record of each unit: signed lines in a chain |
 
 pub mod births;
 pub mod build;
+pub mod content;
 pub mod map;
 
-pub use build::{build, build_in, serial};
+pub use build::{build, build_in, common, serial};
 
 use crate::Error;
 use crate::output::Output;
