@@ -2,15 +2,22 @@
 //!
 //! | file | idea |
 //! | --- | --- |
-//! | [`build`] | the command that makes the flash file of a new device |
-//! | [`content`] | what is on that flash |
-//! | [`map`] | what is in it and where |
+//! | [`build`] | the command that makes the files that new devices are flashed with |
+//! | [`content`] | what is on the flash of a new device |
+//! | [`flashes`], `bootloader` | all flashes with what is on them; the bootloader among it |
+//! | [`formats`], [`uf2`] | the kinds of files |
+//! | [`map`], [`svg`] | what is in them and where; a picture of that |
 //! | [`births`] | the record of each unit: signed lines in a chain |
 
 pub mod births;
+pub(crate) mod bootloader;
 pub mod build;
 pub mod content;
+pub mod flashes;
+pub mod formats;
 pub mod map;
+pub mod svg;
+pub mod uf2;
 
 pub use build::{build, build_in, common, serial};
 
@@ -26,7 +33,7 @@ pub const KEY_PARTITION: &str = "device_key";
 /// What can be made for the factory.
 #[derive(clap::Subcommand)]
 pub enum Command {
-    /// Make the flash file of a new device: journal, slot A, identity.
+    /// Make the files that new devices are flashed with.
     Build(build::Arguments),
 }
 
