@@ -190,7 +190,7 @@ fn a_folder_gets_every_format_and_the_map_and_no_units_identity() {
         "slot A",
         "0x21010000..0x21020000",
         "prefers-color-scheme: dark",
-        &map["image"].as_str().unwrap(),
+        map["image"].as_str().unwrap(),
     ] {
         assert!(picture.contains(shown), "{shown}");
     }
