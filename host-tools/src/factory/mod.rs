@@ -5,10 +5,12 @@
 //! | [`build`] | the flash file of a new device |
 //! | [`map`] | what is in it and where |
 //! | [`births`] | the record of each unit: signed lines in a chain |
+//! | [`register`] | which serial numbers were given: a folder, and the order in which it is written |
 
 pub mod births;
 pub mod build;
 pub mod map;
+pub mod register;
 
 pub use build::{build, build_in, serial};
 
