@@ -8,6 +8,7 @@
 //! | [`formats`], [`uf2`] | the kinds of files |
 //! | [`map`], [`svg`] | what is in them and where; a picture of that |
 //! | [`births`] | the record of each unit: signed lines in a chain |
+//! | [`register`] | which serial numbers were given: a folder, and the order in which it is written |
 
 pub mod births;
 pub(crate) mod bootloader;
@@ -16,6 +17,7 @@ pub mod content;
 pub mod flashes;
 pub mod formats;
 pub mod map;
+pub mod register;
 pub mod svg;
 pub mod uf2;
 
