@@ -14,6 +14,7 @@
 //! | [`factory`] | `factory build`: the flash file of a new device |
 //! | [`request`] | what a request asks, who signed it, and whether a unit would obey |
 //! | [`doctor`] | `doctor`: what would boot from a flash file, and why |
+//! | [`proof`] | whether receipts are believed, and what they come to |
 //! | [`refusals`] | what the numbers `B0xx` mean, and how to mend it |
 //! | [`memory_flash`] | a flash in memory that refuses what flash refuses |
 //! | [`new`] | `new`: an application to begin with |
@@ -35,6 +36,7 @@ pub mod keys;
 pub mod memory_flash;
 pub mod new;
 pub mod output;
+pub mod proof;
 pub mod refusals;
 pub mod reports;
 pub mod request;
