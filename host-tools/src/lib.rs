@@ -20,6 +20,7 @@
 //! | [`new`] | `new`: an application to begin with |
 //! | [`run`] | `run`: an application on an emulated board, and its log |
 //! | [`store`], [`serve`], [`reports`] | images and reports of a fleet, in a directory and over HTTP |
+//! | [`lines`] | files to which lines are only added |
 //! | [`files`] | several files that are written together or not at all |
 #![forbid(unsafe_code)]
 
@@ -33,6 +34,7 @@ pub mod facts;
 pub mod files;
 pub mod image;
 pub mod keys;
+pub mod lines;
 pub mod memory_flash;
 pub mod new;
 pub mod output;

@@ -1,5 +1,9 @@
 //! Units for tests: they sign receipts as devices do.
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::PathBuf;
+
 use bistable_core::digest::Digest;
 use bistable_updater::device_key::{DeviceKey as _, SoftwareKey};
 use bistable_updater::drift::Drift;
@@ -9,6 +13,10 @@ use bistable_updater::receipt::{Challenge, Receipt, State};
 
 use super::judge::{Authentic, PublicKey, authenticate};
 use super::refused::Refused;
+use super::units::Units;
+use crate::factory::births::{self, Birth, tests::birth};
+use crate::hex;
+use crate::keys::{Signer as _, SigningKey};
 
 /// A unit with its key, and what its ledger remembers.
 pub(crate) struct Unit {
@@ -85,5 +93,52 @@ fn receipt(serial: &str) -> Receipt {
         locks: Locks::default(),
         bootloader: (0, 1, 0),
         drift: Drift::default(),
+    }
+}
+
+/// A file of birth records, which grows.
+pub(crate) struct Births {
+    directory: tempfile::TempDir,
+    station: SigningKey,
+    records: u64,
+    head: Digest,
+}
+
+impl Births {
+    pub(crate) fn new() -> Self {
+        Self {
+            directory: tempfile::tempdir().unwrap(),
+            station: SigningKey::generate(),
+            records: 0,
+            head: Digest::NONE,
+        }
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.directory.path().join("births.jsonl")
+    }
+
+    pub(crate) fn units(&self) -> Units {
+        Units::open(&self.path(), vec![self.station.public()]).unwrap()
+    }
+
+    /// The unit begins this life with this key.
+    pub(crate) fn add(&mut self, serial: &str, life: u32, key: PublicKey) {
+        self.records += 1;
+        let birth = Birth {
+            number: self.records,
+            previous: hex::encode(&self.head.0),
+            life,
+            rework: (life > 1).then(|| "new board".into()),
+            device_key: Some(hex::encode(&key)),
+            ..birth(serial)
+        };
+        let line = births::seal(&birth, &self.station).unwrap();
+        self.head = Digest::of(line.as_bytes());
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(self.path());
+        writeln!(file.unwrap(), "{line}").unwrap();
     }
 }

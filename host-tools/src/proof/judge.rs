@@ -42,6 +42,17 @@ pub struct Authentic {
 }
 
 impl Authentic {
+    /// One that was judged before, and kept since.
+    #[must_use]
+    pub fn believed(signed: Signed, receipt: Receipt, key: PublicKey) -> Self {
+        Self {
+            digest: signed.digest(),
+            signed,
+            receipt,
+            key,
+        }
+    }
+
     /// What it says.
     #[must_use]
     pub const fn receipt(&self) -> &Receipt {
@@ -77,7 +88,7 @@ pub fn authenticate(
 ) -> Result<Authentic, Refused> {
     let (signed, receipt) = Signed::new_checked(bytes)?;
     let keys = keys_of(&receipt.unit).ok_or(Refused::UnknownUnit)?;
-    let is_by = |key: &PublicKey| signed.is_signed_by_as::<Fast>(key);
+    let is_by = |key: &PublicKey| is_signed_by(&signed, key);
     let key = keys.present.filter(is_by);
     let Some(key) = key else {
         return Err(match (keys.earlier.iter().any(is_by), keys.present) {
@@ -86,13 +97,13 @@ pub fn authenticate(
             (false, None) => Refused::UnknownUnit,
         });
     };
-    let digest = signed.digest();
-    Ok(Authentic {
-        signed,
-        receipt,
-        digest,
-        key,
-    })
+    Ok(Authentic::believed(signed, receipt, key))
+}
+
+/// Whether the holder of this key signed it.
+#[must_use]
+pub fn is_signed_by(signed: &Signed, key: &PublicKey) -> bool {
+    signed.is_signed_by_as::<Fast>(key)
 }
 
 /// Whether the receipt answers `asked`.
