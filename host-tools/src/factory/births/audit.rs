@@ -157,7 +157,7 @@ impl<'a> Auditor<'a> {
     }
 
     /// The record in `line`, which must have this number and follow the line with the digest `previous`.
-    fn record(&self, line: &str, number: u64, previous: Digest) -> Result<Birth, Breach> {
+    pub fn record(&self, line: &str, number: u64, previous: Digest) -> Result<Birth, Breach> {
         let sealed = Sealed::parse(KIND, line).ok_or(Breach::NoRecord)?;
         let mut named = self
             .stations
