@@ -26,6 +26,8 @@
 pub mod admit;
 pub mod choose;
 pub mod digest;
+#[cfg(feature = "fast-verifier")]
+pub mod fast_verifier;
 pub mod fuses;
 pub mod handover;
 pub mod header;

@@ -184,7 +184,7 @@ impl SignedDigits {
 /// The point of which `bytes` are the only encoding (RFC 8032, 5.1.3). The two points with x = 0 have another
 /// one, with a sign, but they are of small order.
 #[inline(never)] // likewise
-fn point(bytes: &[u8; 32]) -> Option<EdwardsPoint> {
+pub(crate) fn point(bytes: &[u8; 32]) -> Option<EdwardsPoint> {
     let mut y = Number::from_bytes(bytes);
     let [.., high] = &mut y.0;
     *high &= !(1 << 31); // the sign of x

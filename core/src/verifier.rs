@@ -1,6 +1,6 @@
-//! Whether an Ed25519 signature (RFC 8032, 5.1.7) holds: one question, and two ways to answer it.
+//! Whether an Ed25519 signature (RFC 8032, 5.1.7) holds: one question, and three ways to answer it.
 //!
-//! Both are strict in the same way, and give the same verdict on every vector that is known to divide
+//! All are strict in the same way, and give the same verdict on every vector that is known to divide
 //! implementations (`tests/tests/verifiers.rs`): S below the order of the base point; key and R in their only
 //! encoding and of large order; and the equation with the cofactor, `[8] S B = [8] R + [8] k A`.
 

@@ -14,11 +14,13 @@
 //! | [`factory`] | `factory build`: the flash file of a new device |
 //! | [`request`] | what a request asks, who signed it, and whether a unit would obey |
 //! | [`doctor`] | `doctor`: what would boot from a flash file, and why |
+//! | [`proof`] | whether receipts are believed, and what they come to |
 //! | [`refusals`] | what the numbers `B0xx` mean, and how to mend it |
 //! | [`memory_flash`] | a flash in memory that refuses what flash refuses |
 //! | [`new`] | `new`: an application to begin with |
 //! | [`run`] | `run`: an application on an emulated board, and its log |
 //! | [`store`], [`serve`], [`reports`] | images and reports of a fleet, in a directory and over HTTP |
+//! | [`lines`] | files to which lines are only added |
 //! | [`files`] | several files that are written together or not at all |
 #![forbid(unsafe_code)]
 
@@ -32,9 +34,11 @@ pub mod facts;
 pub mod files;
 pub mod image;
 pub mod keys;
+pub mod lines;
 pub mod memory_flash;
 pub mod new;
 pub mod output;
+pub mod proof;
 pub mod refusals;
 pub mod reports;
 pub mod request;

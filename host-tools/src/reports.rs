@@ -6,12 +6,12 @@
 //!
 //! `received` is in seconds since 1970. The report is kept as it came: whoever reads it checks it.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::{Error, atomic, hex};
+use crate::lines::Lines;
+use crate::{Error, hex};
 
 /// The longest report in bytes.
 pub const MAX_REPORT_LEN: usize = 4096;
@@ -19,12 +19,11 @@ pub const MAX_REPORT_LEN: usize = 4096;
 /// The name of the file in a store.
 pub const FILE_NAME: &str = "reports.jsonl";
 
+/// The longest line that can be half-written is shorter than this, in bytes.
+const WINDOW: u64 = 2 * MAX_REPORT_LEN as u64 + 256;
+
 /// A file of reports, with one writer.
-pub struct Reports {
-    file: File,
-    /// Length of the whole lines in bytes.
-    len: u64,
-}
+pub struct Reports(Lines);
 
 impl Reports {
     /// Opens the reports in `directory`, and cuts off a line that a power cut left half-written:
@@ -33,34 +32,7 @@ impl Reports {
     /// # Errors
     /// The file cannot be opened, or another process writes to it.
     pub fn open(directory: &Path) -> Result<Self, Error> {
-        let path = directory.join(FILE_NAME);
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(Error::io(&path, "open the reports"))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(Error::unexpected(
-                    &path,
-                    "another process that writes to it",
-                    "to be the only one",
-                    "stop the other `bistable serve`, or serve another directory",
-                ));
-            }
-            Err(TryLockError::Error(source)) => {
-                return Err(Error::io(&path, "lock the reports")(source));
-            }
-        }
-        let sync_directory = || File::open(atomic::directory_of(&path))?.sync_all();
-        let len = whole_lines(&mut file)
-            .and_then(|len| file.set_len(len).map(|()| len))
-            .and_then(|len| sync_directory().map(|()| len))
-            .map_err(Error::io(&path, "read the reports"))?;
-        Ok(Self { file, len })
+        Lines::open(&directory.join(FILE_NAME), WINDOW).map(Self)
     }
 
     /// Adds a report, which is on the disk when this returns.
@@ -68,41 +40,19 @@ impl Reports {
     /// # Errors
     /// It is not there, and the file is as it was.
     pub fn append(&mut self, report: &[u8]) -> io::Result<()> {
-        let received = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |time| time.as_secs());
+        let received = seconds_since_1970();
         let report = hex::encode(report);
         let line = format!("{{\"received\":{received},\"report\":\"{report}\"}}\n");
-        let written = self.write(line.as_bytes());
-        match written {
-            Ok(()) => self.len += line.len() as u64,
-            // If it cannot be cut off now, the next write goes over it, or the next start cuts it off.
-            Err(_) => drop(self.file.set_len(self.len)),
-        }
-        written
-    }
-
-    fn write(&mut self, line: &[u8]) -> io::Result<()> {
-        self.file.seek(SeekFrom::Start(self.len))?;
-        self.file.write_all(line)?;
-        self.file.sync_data()
+        self.0.append(line.as_bytes())
     }
 }
 
-/// The length of the lines that end, in bytes.
-fn whole_lines(file: &mut File) -> io::Result<u64> {
-    // A line that does not end is shorter than this one would be.
-    const WINDOW: u64 = 2 * MAX_REPORT_LEN as u64 + 256;
-    let len = file.metadata()?.len();
-    let start = len.saturating_sub(WINDOW);
-    let mut tail = Vec::new();
-    file.seek(SeekFrom::Start(start))?;
-    file.take(WINDOW).read_to_end(&mut tail)?;
-    match tail.iter().rposition(|byte| *byte == b'\n') {
-        Some(end) => Ok(start + end as u64 + 1),
-        None if start == 0 => Ok(0),
-        None => Err(io::Error::other("its last line is longer than any report")),
-    }
+/// By this machine's clock; 0 if it is set to before.
+#[must_use]
+pub fn seconds_since_1970() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |time| time.as_secs())
 }
 
 #[cfg(test)]

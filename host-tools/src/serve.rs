@@ -1,13 +1,19 @@
-//! A store and its reports over HTTP, for a bench, a factory or a first fleet.
+//! A store, its reports and its receipts over HTTP, for a bench, a factory or a first fleet.
 //!
 //! | request | answer |
 //! | --- | --- |
 //! | `GET /latest`, `GET /latest/<channel>` | the digest of the newest image, 64 hexadecimal digits |
 //! | `GET /images/<digest>` | the image, or a range of its bytes (RFC 9110 §14) |
 //! | `POST /reports` | 204 once the report, at most 4 KiB, is on the disk |
+//! | `POST /receipts` | 204 once all receipts, at most 16 KiB, are verified and on the disk; sent again, they do no harm |
+//! | | 409 and a challenge, 64 digits, if a unit's chain does not go on: only a receipt that answers it begins anew |
+//! | | 400 and the number of the refusal, `B201` and up, if one is not believed |
+//! | `GET /challenge` | 64 hexadecimal digits, which can be answered for five minutes |
 //!
 //! Nothing here is trusted by a device, so there is no TLS and nobody is asked who they are: put it
 //! behind a server that does, where reports must not come from strangers.
+
+pub mod receipts;
 
 use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,6 +34,7 @@ use tower_http::services::ServeFile;
 use crate::hex;
 use crate::reports::{MAX_REPORT_LEN, Reports};
 use crate::store::{Channel, Store};
+use receipts::{Desk, MAX_BODY_LEN};
 
 /// How long connections may go on when the server is asked to stop.
 const GRACE: Duration = Duration::from_secs(3);
@@ -36,9 +43,10 @@ const GRACE: Duration = Duration::from_secs(3);
 struct Shared {
     store: Store,
     reports: Arc<Mutex<Reports>>,
+    desk: Option<Desk>,
 }
 
-/// Serves until `stop` is over and those who are being served have been, or have had three seconds.
+/// Serves, and takes receipts if there is a `desk`, until `stop` is over and those who are being served have been, or have had three seconds.
 ///
 /// # Errors
 /// The listening socket failed.
@@ -46,10 +54,15 @@ pub async fn serve(
     listener: TcpListener,
     store: Store,
     reports: Reports,
+    desk: Option<Desk>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let reports = Arc::new(Mutex::new(reports));
-    let router = router(Shared { store, reports });
+    let router = router(Shared {
+        store,
+        reports,
+        desk,
+    });
     let (stopping, stopped) = oneshot::channel::<()>();
     let stop = async move {
         stop.await;
@@ -72,6 +85,11 @@ fn router(shared: Shared) -> Router {
         .route("/images/{digest}", get(image))
         .route("/reports", post(report))
         .layer(DefaultBodyLimit::max(MAX_REPORT_LEN))
+        .route(
+            "/receipts",
+            post(receipts::post).layer(DefaultBodyLimit::max(MAX_BODY_LEN)),
+        )
+        .route("/challenge", get(receipts::challenge))
         .layer(middleware::from_fn(log))
         .with_state(shared)
 }

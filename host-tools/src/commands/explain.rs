@@ -177,7 +177,7 @@ mod tests {
             ("B017", "B013 RevokesTooMany, B020 OtherVendor"),
             ("BelowFlor", "B033 BelowFloor"),
             ("B000", "B001 NotAManifest"),
-            ("99999999999", "B109 Crashed"),
+            ("99999999999", "B213 Unlinked"),
             ("", "the nearest"),
             ("B", "the nearest"),
             ("B+33", "the nearest"),

@@ -1,16 +1,18 @@
-//! What the numbers `B0xx` and `B1xx` mean: what was seen, what was expected, how to mend it.
+//! What the numbers `B0xx`, `B1xx` and `B2xx` mean: what was seen, what was expected, how to mend it.
 //!
 //! Refusals (`B001` to `B099`) are what bootloader, updater and tools say; reasons (`B101` and up) are
-//! why an image was rejected, as the journal keeps it. Every text about one of them is here, once.
+//! why an image was rejected, as the journal keeps it. Those from `B201` on are why a receipt is not believed. Every text about one of them is here, once.
 //!
 //! | file | idea |
 //! | --- | --- |
 //! | [`refusal`] | what is expected and what to do, for each refusal |
 //! | [`reason`] | the same, for each reason of a rejection |
-//! | [`page`] | `docs/refusals.md`, made from both |
+//! | [`receipt`] | the same, for each receipt that is not believed |
+//! | [`page`] | `docs/refusals.md`, made from all |
 
 pub mod page;
 pub mod reason;
+pub mod receipt;
 pub mod refusal;
 
 use std::fmt;
@@ -19,6 +21,8 @@ use bistable_core::refusal::Refusal;
 use bistable_core::state::Reason;
 use schemars::JsonSchema;
 use serde::Serialize;
+
+use crate::proof::refused::Refused;
 
 /// Who says a number first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema)]
@@ -52,13 +56,17 @@ pub enum Numbered {
     Refusal(Refusal),
     /// An image was rejected; its detail means nothing here.
     Reason(Reason),
+    /// A receipt is not believed.
+    Receipt(Refused),
 }
 
 impl Numbered {
     /// All of them, in the order of their numbers.
     pub fn all() -> impl Iterator<Item = Self> {
         let refusals = Refusal::ALL.into_iter().map(Self::Refusal);
-        refusals.chain(reason::all().map(Self::Reason))
+        let reasons = reason::all().map(Self::Reason);
+        let receipts = Refused::ALL.into_iter().map(Self::Receipt);
+        refusals.chain(reasons).chain(receipts)
     }
 
     /// Without the `B`.
@@ -67,6 +75,7 @@ impl Numbered {
         match self {
             Self::Refusal(refusal) => refusal.code(),
             Self::Reason(reason) => reason.code().number(),
+            Self::Receipt(refused) => refused.code(),
         }
     }
 
@@ -76,6 +85,7 @@ impl Numbered {
         match self {
             Self::Refusal(refusal) => format!("{refusal:?}"),
             Self::Reason(reason) => reason::name(reason),
+            Self::Receipt(refused) => format!("{refused:?}"),
         }
     }
 
@@ -85,6 +95,7 @@ impl Numbered {
         match self {
             Self::Refusal(refusal) => refusal.text(),
             Self::Reason(reason) => reason::seen(reason),
+            Self::Receipt(refused) => receipt::seen(refused),
         }
     }
 
@@ -94,6 +105,7 @@ impl Numbered {
         match self {
             Self::Refusal(refusal) => refusal::explain(refusal),
             Self::Reason(reason) => reason::explain(reason),
+            Self::Receipt(refused) => receipt::explain(refused),
         }
     }
 }

@@ -15,6 +15,8 @@ says the same, and `bistable explain` lists all. The numbers are the same in the
 are *reasons* why an image was rejected for good, as the journal keeps them; some have a detail, such as the number of
 a health check: `B103 CheckFailed(2)`.
 
+`B201` and up are why a *receipt* is not believed.
+
 This page is generated from the tools' sources (`host-tools/src/refusals/`).
 ";
 
