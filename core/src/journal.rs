@@ -15,16 +15,20 @@
 //!    whatever a torn copy does later. One proves nothing and never displaces a stronger one. If all
 //!    are weak, the oldest is the source and the newer ones are its unfinished copies.
 //! 4. Erase before every write. Nothing asks whether flash is blank: a torn unit can look blank.
+//!
+//! What a copy is, a [`Record`] says: a snapshot in the device's journal, a receipt in its [ledger](crate::ledger).
+//! The rules are the same code.
+
+use core::marker::PhantomData;
 
 use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
 
 use crate::digest::Digest;
 use crate::layout::JournalLayout;
-use crate::snapshot::{self, SNAPSHOT_LEN};
 use crate::state::Snapshot;
 use crate::watchdog::Watchdog;
 
-/// How often a sector holds its snapshot.
+/// How often a sector holds its record.
 pub const COPIES: u8 = 5;
 
 /// This many equal valid copies prove that one of them was finished before the power was cut.
@@ -36,18 +40,43 @@ pub const MAX_SECTORS: u8 = 8;
 /// No sector may be written.
 const NOT_OPEN: u8 = u8::MAX;
 
+/// What a journal keeps, and how that lies in a copy. A journal has an owner, and copies of another one's are not
+/// valid in it: for snapshots it is the layout.
+pub trait Record: Copy {
+    /// A copy as it lies: an array of a whole number of write units.
+    type Bytes: AsRef<[u8]> + AsMut<[u8]> + PartialEq;
+
+    /// Zeros, to read into.
+    const ZEROS: Self::Bytes;
+
+    /// Length of a copy in bytes.
+    const LEN: usize = size_of::<Self::Bytes>();
+
+    /// The copy with this sequence number.
+    fn encode(&self, sequence: u32, owner: Digest) -> Self::Bytes;
+
+    /// What is in `bytes`, if they are exactly what [`Self::encode`] makes of it.
+    fn decode_valid(bytes: &Self::Bytes, owner: Digest) -> Option<Self>;
+
+    /// Gives a copy another sequence number.
+    fn renumber(bytes: &mut Self::Bytes, sequence: u32, owner: Digest);
+
+    /// The sequence number of a valid copy.
+    fn sequence(bytes: &Self::Bytes) -> u32;
+}
+
 /// What the journal said when it was opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Opened {
+pub enum Opened<R = Snapshot> {
     /// This, and all sectors are whole now.
     Sound {
         /// The state.
-        snapshot: Snapshot,
+        snapshot: R,
         /// How many rewrites it took; 0 without a power cut.
         rewrites: u8,
     },
     /// This, but some sector cannot be made whole: nothing may be written in this boot.
-    GaveUp(Snapshot),
+    GaveUp(R),
     /// No copy is valid.
     Lost,
 }
@@ -64,7 +93,7 @@ pub enum WriteError {
 
 /// What one sector holds, for tools that show it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct SectorView {
+pub struct SectorView<R = Snapshot> {
     /// Number of equal valid copies, of [`COPIES`].
     pub valid: u8,
     /// The sequence number of those copies; 0 if there is none.
@@ -72,17 +101,21 @@ pub struct SectorView {
     /// The highest sequence number in any valid copy.
     pub highest: u32,
     /// What those copies say.
-    pub snapshot: Option<Snapshot>,
+    pub snapshot: Option<R>,
     /// Whether this is the one that counts.
     pub current: bool,
 }
 
-/// The journal. Its flash is handed in at each call: it may be the one that the slots lie on.
-pub struct Journal {
+/// The device's journal, which keeps its one small state.
+pub type Journal = JournalOf<Snapshot>;
+
+/// A journal. Its flash is handed in at each call: it may be the one that the slots lie on.
+pub struct JournalOf<R> {
     place: JournalLayout,
-    layout: Digest,
+    owner: Digest,
     /// The sectors whose rewrite failed since it was opened, one bit each; all of them before.
     failed: u8,
+    keeps: PhantomData<R>,
 }
 
 /// What was seen in a sector.
@@ -110,24 +143,25 @@ struct Seen {
     current: Option<Sector>,
 }
 
-impl Journal {
-    /// The journal at `place`, for images of `layout`.
+impl<R: Record> JournalOf<R> {
+    /// The journal at `place`. Its owner is the layout that its images are for, or whatever else its copies name.
     #[must_use]
-    pub const fn new(place: JournalLayout, layout: Digest) -> Self {
+    pub const fn new(place: JournalLayout, owner: Digest) -> Self {
         Self {
             place,
-            layout,
+            owner,
             failed: NOT_OPEN,
+            keeps: PhantomData,
         }
     }
 
     /// Reads the state, and heals the journal if the power was cut while it was written. At boot, and
     /// again after any error. Without a power cut there is no flash operation.
-    pub fn open<F: NorFlash>(&mut self, flash: &mut F, watchdog: &mut impl Watchdog) -> Opened {
-        const { fits_write_units::<F>() };
+    pub fn open<F: NorFlash>(&mut self, flash: &mut F, watchdog: &mut impl Watchdog) -> Opened<R> {
+        const { fits_write_units::<F, R>() };
         self.failed = 0;
         let mut opened = Opened::Lost;
-        let mut content = [0; SNAPSHOT_LEN];
+        let mut content = R::ZEROS;
         for rewrites in 0..=2 * MAX_SECTORS {
             let seen = self.look(flash);
             let Some(current) = seen.current else {
@@ -159,11 +193,11 @@ impl Journal {
     }
 
     /// What each sector holds, in their order, as it lies: nothing is written or healed.
-    pub fn inspect<F: ReadNorFlash>(&self, flash: &mut F) -> impl Iterator<Item = SectorView> {
+    pub fn inspect<F: ReadNorFlash>(&self, flash: &mut F) -> impl Iterator<Item = SectorView<R>> {
         let current = self.look(flash).current.map(|sector| sector.place);
         (0..self.place.sectors).map(move |place| {
             let sector = self.look_at(flash, place);
-            let mut content = [0; SNAPSHOT_LEN];
+            let mut content = R::ZEROS;
             SectorView {
                 valid: sector.valid,
                 sequence: sector.sequence,
@@ -185,12 +219,12 @@ impl Journal {
         &mut self,
         flash: &mut F,
         watchdog: &mut impl Watchdog,
-        snapshot: &Snapshot,
+        snapshot: &R,
     ) -> Result<(), WriteError> {
         if self.failed != 0 {
             return Err(WriteError::NotOpen);
         }
-        let mut content = snapshot::encode(snapshot, 0, self.layout);
+        let mut content = snapshot.encode(0, self.owner);
         let seen = self.look(flash);
         let current = seen.current.ok_or(WriteError::NotOpen)?;
         let target = self.target(flash, &current).ok_or(WriteError::NotOpen)?;
@@ -206,16 +240,16 @@ impl Journal {
         &mut self,
         flash: &mut F,
         watchdog: &mut impl Watchdog,
-        snapshot: &Snapshot,
+        snapshot: &R,
     ) -> Result<(), WriteError> {
-        const { fits_write_units::<F>() };
+        const { fits_write_units::<F, R>() };
         self.failed = NOT_OPEN;
         for sector in 0..self.place.sectors {
             watchdog.feed();
             // One that cannot be erased may not be the first that takes the snapshot; the rest is healing.
             let _ = self.erase(flash, sector);
         }
-        let mut content = snapshot::encode(snapshot, 0, self.layout);
+        let mut content = snapshot.encode(0, self.owner);
         let seen = self.look(flash);
         for sector in 0..self.place.sectors {
             let put = self.put(flash, watchdog, seen.highest, sector, &mut content);
@@ -236,16 +270,17 @@ impl Journal {
         watchdog: &mut impl Watchdog,
         highest: u32,
         target: u8,
-        content: &mut snapshot::Bytes,
+        content: &mut R::Bytes,
     ) -> Result<(), WriteError> {
         self.failed |= bit(target);
         let sequence = highest.checked_add(1).ok_or(WriteError::Flash)?;
-        snapshot::renumber(content, sequence);
+        R::renumber(content, sequence, self.owner);
         watchdog.feed();
         self.erase(flash, target)?;
         for copy in 0..COPIES {
             let at = self.copy_offset(target, copy);
-            flash.write(at, content).map_err(|_| WriteError::Flash)?;
+            let written = flash.write(at, content.as_ref());
+            written.map_err(|_| WriteError::Flash)?;
         }
         let after = self.look_at(flash, target);
         if after.valid == COPIES && after.sequence == sequence {
@@ -263,7 +298,7 @@ impl Journal {
     }
 }
 
-impl Journal {
+impl<R: Record> JournalOf<R> {
     fn look<F: ReadNorFlash>(&self, flash: &mut F) -> Seen {
         let mut seen = Seen {
             whole: true,
@@ -303,8 +338,8 @@ impl Journal {
             place,
             ..Sector::default()
         };
-        let mut content = [0; SNAPSHOT_LEN];
-        let mut other = [0; SNAPSHOT_LEN];
+        let mut content = R::ZEROS;
+        let mut other = R::ZEROS;
         for copy in 0..COPIES {
             let read = self.read_valid(flash, place, copy, &mut content);
             if read.is_none() {
@@ -315,7 +350,7 @@ impl Journal {
                 let equal = self.read(flash, place, copy, &mut other) && other == content;
                 valid = valid.wrapping_add(equal.into());
             }
-            let sequence = snapshot::sequence(&content);
+            let sequence = R::sequence(&content);
             best.highest = best.highest.max(sequence);
             if valid > best.valid {
                 best.valid = valid;
@@ -335,12 +370,12 @@ impl Journal {
         flash: &mut F,
         sector: u8,
         copy: u8,
-        into: &mut snapshot::Bytes,
-    ) -> Option<Snapshot> {
+        into: &mut R::Bytes,
+    ) -> Option<R> {
         if !self.read(flash, sector, copy, into) {
             return None;
         }
-        snapshot::decode_valid(into, self.layout)
+        R::decode_valid(into, self.owner)
     }
 
     /// Whether it could be read.
@@ -350,9 +385,10 @@ impl Journal {
         flash: &mut F,
         sector: u8,
         copy: u8,
-        into: &mut snapshot::Bytes,
+        into: &mut R::Bytes,
     ) -> bool {
-        flash.read(self.copy_offset(sector, copy), into).is_ok()
+        let at = self.copy_offset(sector, copy);
+        flash.read(at, into.as_mut()).is_ok()
     }
 
     // The layout says that the whole partition lies on the flash: nothing wraps.
@@ -365,7 +401,7 @@ impl Journal {
 
     fn copy_offset(&self, sector: u8, copy: u8) -> u32 {
         u32::from(copy)
-            .wrapping_mul(SNAPSHOT_LEN as u32)
+            .wrapping_mul(R::LEN as u32)
             .wrapping_add(self.sector_offset(sector))
     }
 }
@@ -376,10 +412,8 @@ fn bit(sector: u8) -> u8 {
 }
 
 /// A copy must be a whole number of write units: then each is programmed once per erase.
-const fn fits_write_units<F: NorFlash>() {
-    assert!(
-        SNAPSHOT_LEN.is_multiple_of(F::WRITE_SIZE) && SNAPSHOT_LEN.is_multiple_of(F::READ_SIZE)
-    );
+const fn fits_write_units<F: NorFlash, R: Record>() {
+    assert!(R::LEN.is_multiple_of(F::WRITE_SIZE) && R::LEN.is_multiple_of(F::READ_SIZE));
 }
 
 impl Sector {

@@ -1,6 +1,7 @@
 //! How a [`Snapshot`] lies on flash: 320 bytes with fixed offsets, a sequence number and a CRC.
 
 use crate::digest::Digest;
+use crate::journal::Record;
 use crate::keys::Revoked;
 use crate::layout::Slot;
 use crate::state::{Budget, Image, Origin, ReasonCode, Rejection, SlotState, Snapshot};
@@ -59,6 +60,32 @@ mod state {
 
 /// A snapshot as it lies on flash.
 pub type Bytes = [u8; SNAPSHOT_LEN];
+
+impl Record for Snapshot {
+    type Bytes = Bytes;
+
+    const ZEROS: Bytes = [0; SNAPSHOT_LEN];
+
+    #[inline(always)]
+    fn encode(&self, sequence: u32, layout: Digest) -> Bytes {
+        encode(self, sequence, layout)
+    }
+
+    #[inline(always)]
+    fn decode_valid(bytes: &Bytes, layout: Digest) -> Option<Self> {
+        decode_valid(bytes, layout)
+    }
+
+    #[inline(always)]
+    fn renumber(bytes: &mut Bytes, sequence: u32, _: Digest) {
+        renumber(bytes, sequence);
+    }
+
+    #[inline(always)]
+    fn sequence(bytes: &Bytes) -> u32 {
+        sequence(bytes)
+    }
+}
 
 /// Puts `snapshot` into bytes.
 #[must_use]

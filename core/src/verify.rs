@@ -249,7 +249,11 @@ pub fn hash_payload<F: ReadNorFlash>(
     Ok(hasher.finish())
 }
 
-fn hash_into<F: ReadNorFlash>(
+/// Takes `range` of the payload in `slot` into `hasher`: what goes on where an earlier call ended is hashed in pieces.
+///
+/// # Errors
+/// [`Refusal::FlashRead`].
+pub fn hash_into<F: ReadNorFlash>(
     hasher: &mut Hasher,
     flash: &mut F,
     layout: &Layout,

@@ -47,6 +47,7 @@ pub mod source;
 mod throttle;
 mod trial;
 mod updater;
+pub mod witness;
 
 pub use device::Device;
 pub use install::{Checked, Installation, LIVE_MS, Part};

@@ -231,6 +231,11 @@ impl Signed {
         }
     }
 
+    /// What the ledger holds, which may be of a version that this code does not know.
+    pub(crate) fn from_ledger(bytes: &[u8]) -> Option<Self> {
+        heapless::Vec::from_slice(bytes).ok().map(Self)
+    }
+
     /// All its bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

@@ -50,7 +50,7 @@ impl<P: Platform, const PAGE: usize> Updater<P, PAGE> {
     }
 
     /// Measures what the updater finds out itself.
-    fn measure(&mut self) {
+    fn probe(&mut self) {
         let platform = &mut self.platform;
         self.health.note_where(
             |_| true,
@@ -98,7 +98,7 @@ impl<P: Platform, const PAGE: usize> Updater<P, PAGE> {
     /// if the image was rejected, what speaks against its header, or the journal's failure.
     pub fn confirm(&mut self) -> Result<(), Refusal> {
         if self.standing() == Standing::Trial {
-            self.measure();
+            self.probe();
             match self.verdict() {
                 Verdict::Healthy => {}
                 Verdict::Unhealthy(Reason::DeadlineOver) => return Err(Refusal::DeadlineOver),
@@ -153,7 +153,7 @@ impl<P: Platform, const PAGE: usize> Updater<P, PAGE> {
         if self.standing() != Standing::Trial {
             return Ok(Verdict::Healthy);
         }
-        self.measure();
+        self.probe();
         let verdict = self.verdict();
         match verdict {
             Verdict::Pending => {}

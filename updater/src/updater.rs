@@ -15,7 +15,7 @@ use bistable_core::transition::{Event, transition};
 use bistable_core::verify::{Entry, Rules, Verified, read_header, verify};
 
 use crate::device::Device;
-use crate::drift::Drift;
+use crate::drift::{Drift, Survey};
 use crate::health::{Health, Policy};
 use crate::install::Progress;
 use crate::log::info;
@@ -53,6 +53,7 @@ pub struct Updater<P, const PAGE: usize> {
     pub(crate) throttle: Throttle,
     pub(crate) progress: Option<Progress>,
     pub(crate) drift: Drift,
+    pub(crate) survey: Survey,
     /// When the last new chunk of any download came, in milliseconds since this boot.
     pub(crate) last_new_chunk: Option<u64>,
     pub(crate) page: [u8; PAGE],
@@ -103,6 +104,7 @@ impl<P: Platform, const PAGE: usize> Updater<P, PAGE> {
             throttle: Throttle::new(now),
             progress: None,
             drift: Drift::default(),
+            survey: Survey::of(running),
             last_new_chunk: None,
             page: [0; PAGE],
         };
@@ -221,7 +223,7 @@ impl<P: Platform, const PAGE: usize> Updater<P, PAGE> {
             }
             return Err(Refusal::Journal);
         }
-        self.snapshot = after;
+        self.adopt(after);
         Ok(())
     }
 
@@ -241,13 +243,13 @@ impl<P: Platform, const PAGE: usize> Updater<P, PAGE> {
         let (flash, watchdog) = self.platform.journal_flash();
         match self.journal.open(flash, watchdog) {
             Opened::Sound { snapshot, rewrites } => {
-                self.snapshot = snapshot;
+                self.adopt(snapshot);
                 if rewrites > 0 {
                     self.journal_health = JournalHealth::Healed;
                 }
             }
             Opened::GaveUp(snapshot) => {
-                self.snapshot = snapshot;
+                self.adopt(snapshot);
                 self.journal_health = JournalHealth::WornOut;
             }
             Opened::Lost => self.journal_health = JournalHealth::WornOut,

@@ -8,10 +8,15 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bistable_core::digest::Digest;
+use bistable_updater::device_key::SoftwareKey;
+use bistable_updater::drift::Drift;
 use bistable_updater::http::{
-    Answer, Ask, ByteRange, Client, Connect, Error, FIELDS_MAX, HEAD_MAX, INTERIM_MAX, Progress,
-    Refusal, Request, RequestError, Response,
+    Answer, Ask, ByteRange, Client, Connect, Delivery, Error, FIELDS_MAX, FRAMED_LEN, HEAD_MAX,
+    INTERIM_MAX, Progress, Receipts, Refusal, Request, RequestError, Response,
 };
+use bistable_updater::identity::Serial;
+use bistable_updater::locks::Locks;
+use bistable_updater::receipt::{Receipt, Signed, State};
 use bistable_updater::source::{ReadError, Source};
 
 /// The byte of the file at `offset`, so that a wrong place shows.
@@ -236,6 +241,10 @@ fn a_response_may_be_split_anywhere() {
             "HTTP/1.1 204 No Content\r\n\r\n".into(),
         ),
         (Ask::Whole, "HTTP/1.1 2oo OK\r\n\r\n".into()),
+        (
+            Ask::Submit { length: 3 },
+            "HTTP/1.1 400 Bad Request\r\nContent-Length: 5\r\n\r\nB203\n".into(),
+        ),
     ];
     for (ask, response) in responses {
         let bytes = response.as_bytes();
@@ -526,6 +535,43 @@ fn success_of_any_kind_accepts_a_post() {
 }
 
 #[test]
+fn a_submission_is_taken_or_declined_with_what_the_server_says() {
+    let ask = Ask::Submit { length: 3 };
+    let answer = |response: &str| feed_all(ask, 10, response.as_bytes());
+    let taken = answer("HTTP/1.1 204 No Content\r\n\r\n");
+    assert_eq!(taken.result, complete(Answer::Accepted));
+    for status in [400, 409] {
+        let declined = answer(&format!(
+            "HTTP/1.1 {status} No\r\nContent-Length: 4\r\n\r\nB203"
+        ));
+        let why = Answer::Declined { status, length: 4 };
+        assert_eq!(declined.result, complete(why));
+        assert_eq!(declined.body[..4], *b"B203");
+        assert!(declined.reusable);
+        // Too long, of unknown length, compressed: the status must do.
+        for fields in [
+            "Content-Length: 11\r\n",
+            "",
+            "Transfer-Encoding: chunked\r\n",
+            "Content-Length: 4\r\nContent-Encoding: gzip\r\n",
+        ] {
+            let bare = answer(&format!("HTTP/1.1 {status} No\r\n{fields}\r\nB203"));
+            assert_eq!(bare.result, Err(Refusal::Status(status)), "{fields}");
+            assert!(!bare.reusable, "{fields}");
+        }
+        // A report is taken, or it is not.
+        let report = format!("HTTP/1.1 {status} No\r\nContent-Length: 4\r\n\r\nB203");
+        let report = feed_all(Ask::Post { length: 3 }, 10, report.as_bytes());
+        assert_eq!(report.result, Err(Refusal::Status(status)));
+    }
+    let busy = answer("HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n");
+    let later = Refusal::Busy {
+        retry_after: Some(7),
+    };
+    assert_eq!(busy.result, Err(later));
+}
+
+#[test]
 fn a_refusal_without_a_body_leaves_the_connection_reusable() {
     let refused = |fields: &str| ten(&format!("HTTP/1.1 404 N\r\n{fields}\r\n"));
     assert!(refused("Content-Length: 0\r\n").reusable);
@@ -812,7 +858,9 @@ fn whatever_a_server_sends_is_a_stated_range_or_refused() {
                 ended += 1;
                 assert!(length < 110, "{}", shown());
             }
-            Ok(Progress::Complete(Answer::Accepted)) => panic!("{}", shown()),
+            Ok(Progress::Complete(Answer::Accepted | Answer::Declined { .. })) => {
+                panic!("{}", shown())
+            }
             Ok(Progress::Incomplete) => assert!(!whole.reusable),
             Err(_) => refused += 1,
         }
@@ -1053,6 +1101,91 @@ fn a_post_never_goes_over_a_connection_that_was_kept() {
     assert_eq!((script.opened, script.closed, script.requests()), (3, 3, 4));
     let sent = String::from_utf8(script.sent).unwrap();
     assert_eq!(sent.matches("Content-Length: 7\r\n\r\nit runs").count(), 2);
+}
+
+/// The receipt with this number, signed.
+fn receipt(number: u32) -> Signed {
+    let receipt = Receipt {
+        unit: Serial::try_from("BST-000042").unwrap(),
+        number,
+        previous: [0; 32],
+        challenge: None,
+        digest: [1; 32],
+        slot: 0,
+        version: (1, 0, 0),
+        sequence: 1,
+        state: State::Confirmed,
+        reset: 0,
+        resets: 0,
+        abnormal: 0,
+        uptime: 1,
+        journal: 0,
+        refused: None,
+        floor: 0,
+        locks: Locks::default(),
+        bootloader: (1, 0, 0),
+        drift: Drift::default(),
+    };
+    receipt.sign(&mut SoftwareKey::from_seed([7; 32])).unwrap()
+}
+
+#[test]
+fn receipts_go_together_each_behind_its_length() {
+    let (one, two) = (receipt(1), receipt(2));
+    let mut receipts = Receipts::<{ 2 * FRAMED_LEN }>::new();
+    assert!(receipts.is_empty());
+    assert!(receipts.push(&one) && receipts.push(&two));
+    let mut rest = receipts.as_bytes();
+    for expected in [&one, &two] {
+        let (length, behind) = rest.split_first_chunk().unwrap();
+        let (bytes, behind) = behind.split_at(u16::from_le_bytes(*length).into());
+        assert_eq!(Signed::new_checked(bytes).unwrap().0, *expected);
+        rest = behind;
+    }
+    assert_eq!(rest, b"");
+    // What does not fit is left out whole.
+    let mut sent = 2;
+    while receipts.push(&one) {
+        sent += 1;
+    }
+    let each = one.as_bytes().len() + 2;
+    assert_eq!(receipts.as_bytes().len(), sent * each);
+    assert!(receipts.as_bytes().len() + each > 2 * FRAMED_LEN);
+}
+
+#[test]
+fn a_server_keeps_receipts_asks_something_or_says_why_not() {
+    let digits = "0f".repeat(32);
+    let challenge = format!("HTTP/1.1 409 Conflict\r\nContent-Length: 65\r\n\r\n{digits}\n");
+    let refusal = "HTTP/1.1 400 Bad Request\r\nContent-Length: 19\r\n\r\nB203: another\'s key";
+    let garbage = "HTTP/1.1 409 Conflict\r\nContent-Length: 4\r\n\r\nwhat";
+    let busy = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n";
+    let mut script = Script::new([Some(
+        [
+            "HTTP/1.1 204 No Content\r\n\r\n",
+            &challenge,
+            refusal,
+            garbage,
+            busy,
+        ]
+        .map(bytes)
+        .into(),
+    )]);
+    let mut client = Client::new(&mut script, "server");
+    let mut receipts = Receipts::<1024>::new();
+    assert!(receipts.push(&receipt(1)));
+    let mut post = || client.post_receipts("/receipts", &receipts);
+    assert_eq!(post(), Ok(Delivery::Kept));
+    assert_eq!(post(), Ok(Delivery::Challenged([0x0F; 32])));
+    assert_eq!(post(), Ok(Delivery::Refused(Some(203))));
+    assert_eq!(post(), Err(Error::Refused(Refusal::Status(409))));
+    let busy = Refusal::Busy { retry_after: None };
+    assert_eq!(post(), Err(Error::Refused(busy)));
+    // All over one connection: sending receipts again does no harm.
+    assert_eq!((script.opened, script.requests()), (1, 5));
+    let body = receipts.as_bytes();
+    let heads = script.sent.windows(body.len()).filter(|it| *it == body);
+    assert_eq!(heads.count(), 5);
 }
 
 #[test]

@@ -8,6 +8,7 @@
 mod behaviour;
 mod health;
 mod platform;
+mod receipts;
 mod said;
 mod self_test;
 mod server;
@@ -29,6 +30,7 @@ use static_cell::StaticCell;
 use crate::behaviour::{Behaviour, behaviour};
 use crate::health::POLICY;
 use crate::platform::Hardware;
+use crate::receipts::Reporter;
 use crate::said::{Said, Words};
 use crate::server::Server;
 use crate::unit::Unit;
@@ -54,6 +56,10 @@ const PRODUCT: Product = Product {
 
 /// How long to wait between two looks at the server, in milliseconds.
 const POLL_MS: u64 = 250;
+
+/// How long between two pieces of the slots that are measured, in milliseconds: with the images of the story both slots are
+/// measured in little more than a second. A real fleet has a day for it.
+const MEASURE_MS: u64 = 25;
 
 /// Where no server answers (`tcpmux`).
 const NOBODYS_PORT: u16 = 1;
@@ -185,27 +191,43 @@ fn test_itself(updater: &mut DemoUpdater) {
 /// Judges the trial, if it is one; then looks for newer images, for ever.
 fn run(updater: &mut DemoUpdater, network: &mut Network, unit: &Unit) -> ! {
     let mut said = Said::default();
+    let mut reporter = Reporter::open(updater, unit);
     let mut reported = false;
     let mut refused = None;
     loop {
         if updater.device().standing == Standing::Trial {
             // Once is enough: the trial's time is for judging.
-            if !said.source_answered()
-                && look_for_images(updater, network, unit, &mut reported).is_some()
-            {
-                updater.source_answered();
+            if !said.source_answered() {
+                reporter.note(updater);
+                if look_for_images(updater, network, unit, &mut reported).is_some() {
+                    reporter.hand_over(updater, network, unit);
+                    updater.source_answered();
+                }
             }
-            judge(updater, &mut said);
+            judge(updater, &mut said, &mut reporter);
             crash(updater);
-        } else if let Some(digest) = look_for_images(updater, network, unit, &mut reported)
-            && digest != updater.device().digest
-            && refused != Some(digest)
-        {
-            refused = install(updater, network, unit, digest);
+        } else {
+            reporter.note(updater);
+            if let Some(digest) = look_for_images(updater, network, unit, &mut reported) {
+                reporter.hand_over(updater, network, unit);
+                if digest != updater.device().digest && refused != Some(digest) {
+                    refused = install(updater, network, unit, digest);
+                }
+            }
         }
-        let until = clock::now() + POLL_MS;
-        while clock::now() < until {
-            updater.feed();
+        wait(updater);
+    }
+}
+
+/// Waits until it is time for the next look at the server, and measures what lies in the slots meanwhile.
+fn wait(updater: &mut DemoUpdater) {
+    let until = clock::now() + POLL_MS;
+    let mut next = 0;
+    while clock::now() < until {
+        updater.feed();
+        if clock::now() >= next {
+            updater.measure();
+            next = clock::now() + MEASURE_MS;
         }
     }
 }
@@ -242,7 +264,7 @@ fn look_for_images(
 }
 
 /// Acts on the verdict, and says what it rests on.
-fn judge(updater: &mut DemoUpdater, said: &mut Said) {
+fn judge(updater: &mut DemoUpdater, said: &mut Said, reporter: &mut Reporter) {
     said.say(updater.health());
     let verdict = updater.judge();
     said.say(updater.health());
@@ -251,6 +273,8 @@ fn judge(updater: &mut DemoUpdater, said: &mut Said) {
         Ok(Verdict::Healthy) => info!("this image stays"),
         Ok(Verdict::Unhealthy(reason)) => {
             warn!("this image goes: {}", Words(reason.code()));
+            // Nobody may ever ask this image again; the one before it hands its last receipt over.
+            reporter.note(updater);
             updater.reset()
         }
         Err(refusal) => error!("the verdict could not be recorded: {}", refusal),

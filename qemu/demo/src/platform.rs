@@ -24,7 +24,7 @@ impl Hardware {
         let open = || {
             // SAFETY: the updater writes the journal and the slot that does not run: it refuses to
             // install where handover and the program's own address do not name the same running slot.
-            // In neither is there code or a constant of this program.
+            // Receipts are written to the ledger. In none of these is there code or a constant of this program.
             unsafe { flash::open() }
         };
         Ok(Self {

@@ -55,7 +55,10 @@ impl<'n, F: FnMut()> Server<'n, F> {
     }
 
     /// One conversation over one connection, which is closed in the end.
-    fn client<T>(&mut self, talk: impl FnOnce(&mut Client<'_, &mut Tcp<'n, F>>) -> T) -> T {
+    pub(crate) fn client<T>(
+        &mut self,
+        talk: impl FnOnce(&mut Client<'_, &mut Tcp<'n, F>>) -> T,
+    ) -> T {
         let mut client = Client::new(&mut self.tcp, &self.host);
         let outcome = talk(&mut client);
         client.close();

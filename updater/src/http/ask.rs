@@ -13,6 +13,11 @@ pub enum Ask {
         /// Length of the content in bytes.
         length: usize,
     },
+    /// `POST` likewise, and the server may say why it does not: 400 (RFC 9110 §15.5.1) or 409 (§15.5.10).
+    Submit {
+        /// Length of the content in bytes.
+        length: usize,
+    },
 }
 
 /// A range of bytes as HTTP counts them (RFC 9110 §14.1.2): from the first to the last, both included.

@@ -91,7 +91,7 @@ impl<'a, C: Connect> Client<'a, C> {
     pub fn get(&mut self, path: &str, buffer: &mut [u8]) -> Result<usize, Error<C::Error>> {
         match self.exchange(path, Ask::Whole, &[], buffer)? {
             Answer::Body(length) => Ok(length),
-            Answer::EndsAt(_) | Answer::Accepted => Err(Error::Refused(Refusal::Malformed)),
+            _ => Err(Error::Refused(Refusal::Malformed)),
         }
     }
 
@@ -132,7 +132,7 @@ impl<'a, C: Connect> Client<'a, C> {
         let length = content.len();
         match self.exchange(path, Ask::Post { length }, content, &mut [])? {
             Answer::Accepted => Ok(()),
-            Answer::Body(_) | Answer::EndsAt(_) => Err(Error::Refused(Refusal::Malformed)),
+            _ => Err(Error::Refused(Refusal::Malformed)),
         }
     }
 
@@ -149,7 +149,7 @@ impl<'a, C: Connect> Client<'a, C> {
         }
     }
 
-    fn exchange(
+    pub(super) fn exchange(
         &mut self,
         path: &str,
         ask: Ask,

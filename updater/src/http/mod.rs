@@ -1,4 +1,4 @@
-//! HTTP/1.1 as far as an updater needs it: ranges of a file, a small answer, a report.
+//! HTTP/1.1 as far as an updater needs it: ranges of a file, a small answer, a report, receipts.
 //!
 //! The protocol (RFC 9112, and RFC 9110 §14 for ranges) is bytes in, bytes out: [`Request::write`]
 //! puts a request's head into a buffer, [`Response::receive`] takes what came back, however it was
@@ -27,6 +27,7 @@ mod content_range;
 mod field;
 mod head;
 mod name;
+mod receipts;
 mod refusal;
 mod request;
 mod response;
@@ -36,6 +37,7 @@ pub use ask::{Ask, ByteRange};
 pub use client::{Client, Connect, Error, HttpSource};
 pub use head::FIELDS_MAX;
 pub use name::parse_digest_name;
+pub use receipts::{Delivery, FRAMED_LEN, RECEIPTS_MAX, Receipts};
 pub use refusal::Refusal;
 pub use request::{Request, RequestError};
 pub use response::{HEAD_MAX, INTERIM_MAX, Progress, Response};

@@ -29,7 +29,7 @@ pub struct Request<'a> {
 
 impl Request<'_> {
     /// Writes the head, empty line included, to the start of `buffer` and returns that part of it.
-    /// The content of a [`Ask::Post`] goes right behind it.
+    /// The content of a [`Ask::Post`] or [`Ask::Submit`] goes right behind it.
     ///
     /// # Errors
     ///
@@ -52,7 +52,7 @@ impl Request<'_> {
     fn write_lines(&self, head: &mut Cursor<'_>) -> fmt::Result {
         let method = match self.ask {
             Ask::Whole | Ask::Range(_) => "GET",
-            Ask::Post { .. } => "POST",
+            Ask::Post { .. } | Ask::Submit { .. } => "POST",
         };
         write!(head, "{method} {} HTTP/1.1\r\n", self.path)?;
         write!(head, "Host: {}\r\n", self.host)?;
@@ -69,7 +69,7 @@ impl Request<'_> {
                 head.write_str("Accept-Encoding: identity\r\n")?;
                 write!(head, "Range: bytes={}-{}\r\n", range.first(), range.last())?;
             }
-            Ask::Post { length } => {
+            Ask::Post { length } | Ask::Submit { length } => {
                 head.write_str("Content-Type: application/octet-stream\r\n")?;
                 write!(head, "Content-Length: {length}\r\n")?;
             }

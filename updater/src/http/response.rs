@@ -140,6 +140,10 @@ impl<'b> Response<'b> {
                 Ok(length) => State::Body(ends_at.map_or(Answer::Body(length), Answer::EndsAt)),
                 Err(refusal) => self.end(head, Err(refusal)),
             },
+            Ok(Verdict::Declined { status, length }) => match self.make_room(length) {
+                Ok(length) => State::Body(Answer::Declined { status, length }),
+                Err(_) => self.end(head, Err(Refusal::Status(status))),
+            },
             Ok(Verdict::Final(answer)) => self.end(head, Ok(answer)),
             Err(refusal) => self.end(head, Err(refusal)),
         };

@@ -14,8 +14,15 @@ pub enum Answer {
     Body(usize),
     /// To [`Ask::Range`]: the file has this many bytes, fewer than the range needs.
     EndsAt(u32),
-    /// To [`Ask::Post`]: the server took it.
+    /// To [`Ask::Post`] and [`Ask::Submit`]: the server took it.
     Accepted,
+    /// To [`Ask::Submit`]: the server did not take it.
+    Declined {
+        /// 400 or 409.
+        status: u16,
+        /// Why: this many bytes at the start of the buffer.
+        length: usize,
+    },
 }
 
 /// What is to be done after a head.
@@ -26,6 +33,8 @@ pub(super) enum Verdict {
     /// A body of `length` bytes follows: what was asked for, or, if `ends_at` says so, what there is of it
     /// before the file ends.
     Content { length: u64, ends_at: Option<u32> },
+    /// The content was declined with this status; why follows in a body of `length` bytes.
+    Declined { status: u16, length: u64 },
     /// This is the answer. A body that may follow is nobody's business.
     Final(Answer),
 }
@@ -41,9 +50,13 @@ pub(super) fn judge(ask: Ask, head: &Head) -> Result<Verdict, Refusal> {
             ends_at: None,
         }),
         (200, Ask::Range(_)) => Err(Refusal::RangeIgnored),
-        (200..=299, Ask::Post { .. }) => Ok(Verdict::Final(Answer::Accepted)),
+        (200..=299, Ask::Post { .. } | Ask::Submit { .. }) => Ok(Verdict::Final(Answer::Accepted)),
         (206, Ask::Range(range)) => part(range, head),
         (416, Ask::Range(range)) => beyond(range, head),
+        (status @ (400 | 409), Ask::Submit { .. }) => match content_length(head) {
+            Ok(length) => Ok(Verdict::Declined { status, length }),
+            Err(_) => Err(Refusal::Status(status)),
+        },
         (404 | 410, _) => Err(Refusal::NotFound),
         (429 | 503, _) => Err(Refusal::Busy {
             retry_after: head.retry_after,

@@ -98,12 +98,12 @@ pub(super) const EDITS: &[Edit] = &[
     Edit {
         file: JOURNAL,
         find: "
-            flash.write(at, content).map_err(|_| WriteError::Flash)?;
+            written.map_err(|_| WriteError::Flash)?;
         }
         let after = self.look_at(flash, target);
 ",
         replace: r#"
-            let programmed = flash.write(at, content).map_err(|_| WriteError::Flash);
+            let programmed = written.map_err(|_| WriteError::Flash);
             if crate::planted::is("one-copy-is-success") && copy > 0 && programmed.is_err() {
                 break;
             }
@@ -126,10 +126,10 @@ pub(super) const EDITS: &[Edit] = &[
         replace: r#"
     fn erase<F: NorFlash>(&self, flash: &mut F, sector: u8) -> Result<(), WriteError> {
         if crate::planted::is("blank-not-erased") {
-            let mut content = [0; SNAPSHOT_LEN];
+            let mut content = R::ZEROS;
             let reads_as_blank = (0..COPIES).all(|copy| {
                 self.read(flash, sector, copy, &mut content)
-                    && content.iter().all(|byte| *byte == 0xFF)
+                    && content.as_ref().iter().all(|byte| *byte == 0xFF)
             });
             if reads_as_blank {
                 return Ok(());
