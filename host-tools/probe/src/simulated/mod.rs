@@ -26,6 +26,7 @@ use probe_rs::Target;
 use probe_rs::probe::Probe;
 
 pub use self::chip::State;
+pub(crate) use self::chip::register;
 pub use self::fault::Fault;
 pub use self::firmware::{Firmware, IDENTITY_LEN};
 use self::port::SimulatedProbe;
