@@ -2,15 +2,26 @@
 //!
 //! | file | idea |
 //! | --- | --- |
-//! | [`build`] | the flash file of a new device |
-//! | [`map`] | what is in it and where |
+//! | [`build`] | the command that makes the files that new devices are flashed with |
+//! | [`content`] | what is on the flash of a new device |
+//! | [`flashes`], `bootloader` | all flashes with what is on them; the bootloader among it |
+//! | [`formats`], [`uf2`] | the kinds of files |
+//! | [`map`], [`svg`] | what is in them and where; a picture of that |
 //! | [`births`] | the record of each unit: signed lines in a chain |
+//! | [`register`] | which serial numbers were given: a folder, and the order in which it is written |
 
 pub mod births;
+pub(crate) mod bootloader;
 pub mod build;
+pub mod content;
+pub mod flashes;
+pub mod formats;
 pub mod map;
+pub mod register;
+pub mod svg;
+pub mod uf2;
 
-pub use build::{build, build_in, serial};
+pub use build::{build, build_in, common, serial};
 
 use crate::Error;
 use crate::output::Output;
@@ -24,7 +35,7 @@ pub const KEY_PARTITION: &str = "device_key";
 /// What can be made for the factory.
 #[derive(clap::Subcommand)]
 pub enum Command {
-    /// Make the flash file of a new device: journal, slot A, identity.
+    /// Make the files that new devices are flashed with.
     Build(build::Arguments),
 }
 
