@@ -1,14 +1,20 @@
 //! probe-rs' own attach, erase and program on the simulated probe, and what goes wrong there.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bistable_probe::simulated::{self, Fault, Firmware, State};
-use bistable_probe::{ChipDescription, Error, Picture, Piece, Selector, Unit};
+use bistable_probe::{
+    BootTest, ChipDescription, Error, Lock, Picture, Piece, Places, Selector, Unit, locks_of,
+};
+use serialport::{SerialPort as _, TTYPort};
 use tempfile::TempDir;
 
 const BOOT: u64 = 0;
 const MAIN: u64 = 0x2100_0000;
 const IDENTITY: u64 = MAIN + 0x3000;
+const SECOND: Duration = Duration::from_secs(1);
 
 /// A station's desk: a folder, and what should be flashed.
 struct Desk {
@@ -214,4 +220,93 @@ fn two_stations_cannot_open_one_chip() {
             .to_string()
             .contains("another station")
     );
+}
+
+#[test]
+fn what_the_firmware_says_over_rtt_is_heard_after_a_reset() {
+    let desk = Desk::new();
+    desk.program(None).expect("nothing goes wrong");
+    let heard = desk.unit(None).boot_test(&BootTest::Rtt, "UNIT7", SECOND);
+    assert_eq!(heard.as_deref(), Ok("simulated firmware: unit UNIT7"));
+}
+
+#[test]
+fn a_line_that_an_earlier_firmware_left_in_ram_is_not_this_ones() {
+    let desk = Desk::new();
+    desk.program(None).expect("nothing goes wrong");
+    let mut unit = desk.unit(None);
+    unit.boot_test(&BootTest::Rtt, "UNIT7", SECOND)
+        .expect("it boots");
+    let erased = Picture::new(vec![Piece {
+        name: "the bootloader".into(),
+        address: BOOT,
+        bytes: vec![0xFF; 8],
+    }]);
+    let erased = erased.expect("one piece");
+    let sectors = unit.sectors(&erased).expect("flash is there");
+    unit.program(&erased, &sectors).expect("it is erased");
+    let silent = unit
+        .boot_test(&BootTest::Rtt, "UNIT7", SECOND)
+        .expect_err("nothing boots");
+    assert!(silent.found.contains("silence"), "{silent}");
+}
+
+#[test]
+fn a_line_on_a_serial_port_is_heard() {
+    let desk = Desk::new();
+    desk.program(None).expect("nothing goes wrong");
+    let (mut far, near) = TTYPort::pair().expect("a pseudo terminal");
+    let device = near.name().expect("it has a name");
+    drop(near);
+    let speaker = std::thread::spawn(move || {
+        for _ in 0..50 {
+            let _ = far.write_all(b"boot\r\nunit UNIT7 up\r\n");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let test = BootTest::Uart {
+        device,
+        baud: 115_200,
+    };
+    let heard = desk.unit(None).boot_test(&test, "UNIT7", SECOND);
+    assert_eq!(heard.as_deref(), Ok("unit UNIT7 up"));
+    speaker.join().expect("it said what it had to say");
+}
+
+#[test]
+fn a_locked_chip_is_neither_read_nor_written_and_knows_that_it_is_locked() {
+    let desk = Desk::new();
+    desk.program(None).expect("nothing goes wrong");
+    let mut unit = desk.unit(None);
+    let places = Places {
+        key: Some(MAIN as u32 + 0x3000..MAIN as u32 + 0x4000),
+        bootloader: 0..0x1_0000,
+    };
+    let locks = locks_of(simulated::CHIP).expect("they are known");
+    for lock in Lock::ALL {
+        let recipe = locks.recipe(lock, &places).expect("it can be locked");
+        assert_eq!(unit.is_locked(&recipe), Ok(false));
+        unit.lock(lock, &recipe).expect("it takes");
+        assert_eq!(unit.is_locked(&recipe), Ok(true));
+        match lock {
+            Lock::Key => {
+                assert!(unit.read(IDENTITY, 4).is_err());
+                assert!(
+                    unit.read(MAIN + 0x4000, 4).is_ok(),
+                    "the next sector is open"
+                );
+            }
+            Lock::Readout => assert!(unit.read(MAIN + 0x4000, 4).is_err()),
+            Lock::Bootloader => {
+                let sectors = unit.sectors(&desk.picture).expect("flash is there");
+                assert!(unit.program(&desk.picture, &sectors[..1]).is_err());
+            }
+        }
+    }
+    drop(unit);
+    let mut unit = desk.unit(None);
+    for lock in Lock::ALL {
+        let recipe = locks.recipe(lock, &places).expect("it can be locked");
+        assert_eq!(unit.is_locked(&recipe), Ok(true), "after a loss of power");
+    }
 }
