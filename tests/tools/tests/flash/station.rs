@@ -1,4 +1,5 @@
 //! A station for the tests: a register with units in it, a file for all of them, and simulated chips.
+#![allow(dead_code, reason = "each test program uses its part of it")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,10 +26,10 @@ const KEY: u32 = MAIN + 0x8000;
 const SLOT_A: u32 = MAIN + 0x2_0000;
 
 /// The head of a simulated chip's file, and its first flash.
-pub const MAIN_IN_FILE: usize = 4096 + 0x1_0000;
+pub(crate) const MAIN_IN_FILE: usize = 4096 + 0x1_0000;
 
 /// The released command, with probes.
-pub fn released() -> PathBuf {
+pub(crate) fn released() -> PathBuf {
     if let Some(path) = std::env::var_os(RELEASE_VARIABLE) {
         return path.into();
     }
@@ -45,7 +46,7 @@ pub fn released() -> PathBuf {
 }
 
 /// A station's desk.
-pub struct Station {
+pub(crate) struct Station {
     folder: TempDir,
     bistable: PathBuf,
     key: SigningKey,
@@ -54,10 +55,10 @@ pub struct Station {
 
 impl Station {
     /// Units of these serial numbers wait to be flashed.
-    pub fn with(serials: &[&str]) -> Self {
+    pub(crate) fn with(serials: &[&str]) -> Self {
         let station = Self::empty();
-        for (number, serial) in (1..).zip(serials) {
-            station.provision(serial, number, 1);
+        for (number, serial) in (1_usize..).zip(serials) {
+            station.provision(serial, number as u8, 1);
         }
         station
     }
@@ -98,7 +99,7 @@ impl Station {
     }
 
     /// Gives a serial number, as `factory provision` does.
-    pub fn provision(&self, serial: &str, seed: u8, life: u32) {
+    pub(crate) fn provision(&self, serial: &str, seed: u8, life: u32) {
         let identity = Identity {
             serial: Serial::try_from(serial).expect("it is short"),
             hardware_revision: 2,
@@ -139,16 +140,16 @@ impl Station {
             .expect("it is new");
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    pub fn identity_file(&self, serial: &str) -> PathBuf {
+    pub(crate) fn identity_file(&self, serial: &str) -> PathBuf {
         self.path("register/units").join(format!("{serial}.hex"))
     }
 
     /// `factory flash` of these arguments.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.bistable);
         command.current_dir(&self.folder).args(["factory", "flash"]);
         command.args(["--layout", "layout.toml", "--register", "register"]);
@@ -166,7 +167,7 @@ impl Station {
     }
 
     /// Runs it with `--json`: whether it succeeded, and what it said of each unit.
-    pub fn flash(&self, arguments: &[&str]) -> (Output, Vec<serde_json::Value>) {
+    pub(crate) fn flash(&self, arguments: &[&str]) -> (Output, Vec<serde_json::Value>) {
         let mut command = self.command(arguments);
         let output = command.arg("--json").output().expect("it starts");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -177,7 +178,7 @@ impl Station {
     }
 
     /// Runs it for one unit, which must be refused; why.
-    pub fn refused(&self, arguments: &[&str]) -> String {
+    pub(crate) fn refused(&self, arguments: &[&str]) -> String {
         let (output, units) = self.flash(arguments);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{said}");
@@ -187,9 +188,14 @@ impl Station {
         }
     }
 
+    /// The records, as they lie in their file.
+    pub(crate) fn text(&self) -> String {
+        fs::read_to_string(self.path("register").join(BIRTHS)).expect("it is there")
+    }
+
     /// All records, audited with the station's key.
-    pub fn records(&self) -> Vec<Birth> {
-        let text = fs::read_to_string(self.path("register").join(BIRTHS)).expect("it is there");
+    pub(crate) fn records(&self) -> Vec<Birth> {
+        let text = self.text();
         let mut records = Vec::new();
         let audited = births::audit(text.as_bytes(), &[self.key.public()], |birth| {
             records.push(birth.clone());
@@ -199,7 +205,7 @@ impl Station {
     }
 
     /// The records that say that it was flashed.
-    pub fn flashed(&self, serial: &str) -> Vec<Birth> {
+    pub(crate) fn flashed(&self, serial: &str) -> Vec<Birth> {
         let mut records = self.records();
         records.retain(|birth| birth.unit == serial && birth.event == Event::Flashed);
         records
@@ -211,18 +217,18 @@ impl Station {
 }
 
 /// What lies in a simulated chip's one-way locks: key sector, read-out, bootloader.
-pub fn locks(chip: &Path) -> [bool; 3] {
+pub(crate) fn locks(chip: &Path) -> [bool; 3] {
     let file = fs::read(chip).expect("it is there");
     [16, 20, 24].map(|at| file[at..at + 4] != [0xFF; 4])
 }
 
 /// The whole main flash of a simulated chip.
-pub fn main_flash(chip: &Path) -> Vec<u8> {
+pub(crate) fn main_flash(chip: &Path) -> Vec<u8> {
     fs::read(chip).expect("it is there").split_off(MAIN_IN_FILE)
 }
 
 /// Something else was in this chip before.
-pub fn used(chip: &Path) {
+pub(crate) fn used(chip: &Path) {
     let mut file = fs::read(chip).expect("it is there");
     for byte in &mut file[4096..] {
         *byte = 0x5A;
