@@ -28,6 +28,7 @@ schemas! {
     crate::commands::serve::Listening,
     crate::commands::store_affected::Affected,
     crate::doctor::Diagnosis,
+    crate::factory::flash::Flashed,
     crate::factory::map::Map,
     crate::image::attach::Attached,
     crate::image::diff::Difference,

@@ -8,12 +8,14 @@
 //! | [`formats`], [`uf2`] | the kinds of files |
 //! | [`map`], [`svg`] | what is in them and where; a picture of that |
 //! | [`births`] | the record of each unit: signed lines in a chain |
+//! | [`flash`] | units through debug probes |
 //! | [`register`] | which serial numbers were given: a folder, and the order in which it is written |
 
 pub mod births;
 pub(crate) mod bootloader;
 pub mod build;
 pub mod content;
+pub mod flash;
 pub mod flashes;
 pub mod formats;
 pub mod map;
@@ -37,6 +39,8 @@ pub const KEY_PARTITION: &str = "device_key";
 pub enum Command {
     /// Make the files that new devices are flashed with.
     Build(build::Arguments),
+    /// Flash units through debug probes: compare, program, read back, boot, lock, record.
+    Flash(flash::Arguments),
 }
 
 /// Runs the command.
@@ -46,5 +50,6 @@ pub enum Command {
 pub fn run(command: &Command, output: &Output) -> Result<(), Error> {
     match command {
         Command::Build(arguments) => build::run(arguments, output),
+        Command::Flash(arguments) => flash::run(arguments, output),
     }
 }
