@@ -9,7 +9,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::{
     completions, explain, key_add, key_export, key_new, key_show, key_sign, key_threshold, man,
-    publish, request_roll_back, request_show, schema, serve, store_affected,
+    publish, receipt_challenge, receipt_verify, request_roll_back, request_show, schema, serve,
+    store_affected,
 };
 use crate::error::Error;
 use crate::output::Output;
@@ -40,6 +41,9 @@ enum Command {
     /// Make and show signed requests to units.
     #[command(subcommand)]
     Request(Request),
+    /// Ask for receipts of units, and verify them.
+    #[command(subcommand)]
+    Receipt(Receipt),
     /// Ask a store of images.
     #[command(subcommand)]
     Store(Store),
@@ -68,6 +72,12 @@ enum Key {
 enum Request {
     RollBack(request_roll_back::Arguments),
     Show(request_show::Arguments),
+}
+
+#[derive(Subcommand)]
+enum Receipt {
+    Challenge(receipt_challenge::Arguments),
+    Verify(receipt_verify::Arguments),
 }
 
 #[derive(Subcommand)]
@@ -107,6 +117,10 @@ fn execute(command: &Command, output: &Output) -> Result<(), Error> {
         Command::Factory(command) => factory::run(command, output),
         Command::Request(Request::RollBack(arguments)) => request_roll_back::run(arguments, output),
         Command::Request(Request::Show(arguments)) => request_show::run(arguments, output),
+        Command::Receipt(Receipt::Challenge(arguments)) => {
+            receipt_challenge::run(arguments, output)
+        }
+        Command::Receipt(Receipt::Verify(arguments)) => receipt_verify::run(arguments, output),
         Command::Store(Store::Affected(arguments)) => store_affected::run(arguments, output),
         Command::New(arguments) => new::run(arguments, output),
         Command::Run(arguments) => run::run(arguments, output),

@@ -10,6 +10,8 @@ pub mod key_sign;
 pub mod key_threshold;
 pub mod man;
 pub mod publish;
+pub mod receipt_challenge;
+pub mod receipt_verify;
 pub mod request_roll_back;
 pub mod request_show;
 pub mod schema;

@@ -25,6 +25,8 @@ schemas! {
     crate::commands::key_threshold::Changed,
     crate::commands::man::Pages,
     crate::commands::publish::Published,
+    crate::commands::receipt_challenge::Asked,
+    crate::commands::receipt_verify::Verified,
     crate::commands::serve::Listening,
     crate::commands::store_affected::Affected,
     crate::doctor::Diagnosis,

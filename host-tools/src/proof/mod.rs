@@ -9,6 +9,7 @@
 //! | [`stations`] | who signed those |
 //! | [`challenge`] | what a server asks |
 //! | [`kept`] | the file of receipts that were kept |
+//! | [`words`] | a receipt in words |
 //! | [`keeper`] | who writes it |
 
 #[cfg(test)]
@@ -21,3 +22,4 @@ pub mod kept;
 pub mod refused;
 pub mod stations;
 pub mod units;
+pub mod words;
