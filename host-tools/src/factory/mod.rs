@@ -16,10 +16,12 @@ pub mod build;
 pub mod content;
 pub mod flashes;
 pub mod formats;
+pub mod identity_file;
 pub mod map;
 pub mod register;
 pub mod svg;
 pub mod uf2;
+pub mod units;
 
 pub use build::{build, build_in, common, serial};
 
