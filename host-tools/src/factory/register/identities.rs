@@ -1,16 +1,16 @@
 //! Identity files: written before their units are recorded, named after it, and wiped when they have served.
 
 use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::thread;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use zeroize::Zeroizing;
 
-use super::{FOLDER_MODE, sync_folder};
-use crate::{Error, atomic};
+use super::FOLDER_MODE;
+use crate::files::sync_folder;
+use crate::{Error, atomic, files};
 
 const UNITS: &str = "units";
 const PENDING: &str = "pending";
@@ -23,9 +23,6 @@ const MODE: u32 = 0o600;
 
 /// What a file's name takes as it is; a point only within it.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
-
-/// How many files are synced at once: a file system writes its journal once for all who wait.
-const AT_ONCE: usize = 16;
 
 pub(super) struct Identities {
     units: PathBuf,
@@ -58,29 +55,12 @@ impl Identities {
         units: &[(&str, u32)],
         files: &[Zeroizing<String>],
     ) -> Result<(), Error> {
-        let jobs: Vec<_> = units.iter().zip(files).collect();
-        let share = jobs.len().div_ceil(AT_ONCE).max(1);
-        thread::scope(|scope| {
-            let write = |jobs: &[(&(&str, u32), &Zeroizing<String>)]| {
-                let mut jobs = jobs.iter();
-                jobs.try_for_each(|((serial, life), text)| {
-                    write(&self.pending(serial, *life), text.as_bytes())
-                })
-            };
-            let threads: Vec<_> = jobs
-                .chunks(share)
-                .map(|jobs| scope.spawn(move || write(jobs)))
-                .collect();
-            let results = threads.into_iter().map(|thread| {
-                let panicked = || {
-                    Err(Error::io(&self.pending, "write")(
-                        io::ErrorKind::Other.into(),
-                    ))
-                };
-                thread.join().unwrap_or_else(|_| panicked())
-            });
-            results.collect::<Result<(), Error>>()
-        })?;
+        let files: Vec<_> = units
+            .iter()
+            .zip(files)
+            .map(|((serial, life), text)| (self.pending(serial, *life), text.as_str()))
+            .collect();
+        files::write_many(&files, MODE)?;
         sync_folder(&self.pending)
     }
 
@@ -98,6 +78,17 @@ impl Identities {
             .map_err(Error::io(&to, "name the identity file"))
     }
 
+    /// Wipes the files of all units; returns how many there were.
+    pub(super) fn wipe_all(&self) -> Result<u64, Error> {
+        let cannot_read = |error| Error::io(&self.units, "read the folder")(error);
+        let mut wiped = 0;
+        for entry in fs::read_dir(&self.units).map_err(cannot_read)? {
+            wiped += u64::from(overwrite_and_remove(&entry.map_err(cannot_read)?.path())?);
+        }
+        sync_folder(&self.units)?;
+        Ok(wiped)
+    }
+
     /// Names or wipes each file that a killed command left, as `is_recorded` says of its serial number and life.
     pub(super) fn heal(
         &self,
@@ -111,10 +102,11 @@ impl Identities {
                     self.name_one(&serial, life)?;
                 }
                 _ => {
-                    wipe(&path)?;
+                    overwrite_and_remove(&path)?;
                 }
             }
         }
+        sync_folder(&self.pending)?;
         sync_folder(&self.units)
     }
 }
@@ -124,6 +116,15 @@ impl Identities {
 /// # Errors
 /// It cannot be overwritten or removed.
 pub fn wipe(path: &Path) -> Result<bool, Error> {
+    let there = overwrite_and_remove(path)?;
+    if there {
+        sync_folder(atomic::directory_of(path))?;
+    }
+    Ok(there)
+}
+
+/// The same; that the name is gone is the caller's to sync.
+fn overwrite_and_remove(path: &Path) -> Result<bool, Error> {
     let refused = |source| Error::io(path, "wipe the file")(source);
     let mut file = match OpenOptions::new().write(true).open(path) {
         Ok(file) => file,
@@ -136,27 +137,12 @@ pub fn wipe(path: &Path) -> Result<bool, Error> {
         .and_then(|_| file.sync_data())
         .map_err(refused)?;
     fs::remove_file(path).map_err(refused)?;
-    sync_folder(atomic::directory_of(path))?;
     Ok(true)
 }
 
-/// Writes and syncs a file in place of what a killed command left there, which was wiped if it could be read.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let refused = |source| Error::io(path, "write the identity file")(source);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(MODE)
-        .open(path)
-        .map_err(refused)?;
-    file.write_all(bytes)
-        .and_then(|()| file.sync_all())
-        .map_err(refused)
-}
-
 /// The name of a serial number's file, without its end: whatever it says, it stays in its folder.
-fn name(serial: &str) -> String {
+#[must_use]
+pub fn name(serial: &str) -> String {
     let name = utf8_percent_encode(serial, PLAIN).to_string();
     match name.strip_prefix('.') {
         Some(rest) => format!("%2E{rest}"),
@@ -208,7 +194,7 @@ mod tests {
     fn a_wiped_file_was_overwritten_before_it_was_removed() {
         let folder = tempfile::tempdir().unwrap();
         let [path, other] = ["secret", "other"].map(|name| folder.path().join(name));
-        write(&path, b"secret").unwrap();
+        fs::write(&path, b"secret").unwrap();
         fs::hard_link(&path, &other).unwrap();
         assert!(wipe(&path).unwrap());
         assert!(!path.exists());

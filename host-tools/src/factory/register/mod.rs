@@ -40,10 +40,11 @@ use self::index::{Index, Place, Tail};
 use super::births::audit::{MAX_LINE, next};
 use super::births::lives::{self, Life};
 use super::births::{self, Birth, Event, Head};
+use crate::files::sync_folder;
 use crate::keys::Signer;
 use crate::{Error, atomic, hex};
 
-pub use self::identities::wipe;
+pub use self::identities::{name as file_stem, wipe};
 
 /// The file of the records.
 pub const BIRTHS: &str = "births.jsonl";
@@ -204,6 +205,14 @@ impl Register {
     #[must_use]
     pub fn identity_file(&self, serial: &str) -> PathBuf {
         self.identities.file(serial)
+    }
+
+    /// Wipes the identity files of all units; returns how many there were.
+    ///
+    /// # Errors
+    /// One cannot be overwritten or removed.
+    pub fn wipe_all(&self) -> Result<u64, Error> {
+        self.identities.wipe_all()
     }
 
     /// How many records there are, and the SHA-256 of the last one.
@@ -392,12 +401,6 @@ fn lock(path: &Path) -> Result<File, Error> {
         )),
         Err(TryLockError::Error(source)) => Err(Error::io(path, "lock the register")(source)),
     }
-}
-
-fn sync_folder(folder: &Path) -> Result<(), Error> {
-    File::open(folder)
-        .and_then(|it| it.sync_all())
-        .map_err(Error::io(folder, "sync the register"))
 }
 
 fn missing(path: &Path, found: String, expected: String) -> Error {
