@@ -8,9 +8,9 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::{
-    completions, explain, key_add, key_export, key_new, key_show, key_sign, key_threshold, man,
-    publish, receipt_challenge, receipt_verify, request_roll_back, request_show, schema, serve,
-    store_affected,
+    completions, devices, explain, key_add, key_export, key_new, key_show, key_sign, key_threshold,
+    man, publish, receipt_audit, receipt_challenge, receipt_verify, request_roll_back,
+    request_show, schema, serve, store_affected,
 };
 use crate::error::Error;
 use crate::output::Output;
@@ -51,6 +51,7 @@ enum Command {
     Run(run::Arguments),
     Publish(publish::Arguments),
     Serve(serve::Arguments),
+    Devices(devices::Arguments),
     Doctor(doctor::Arguments),
     Schema(schema::Arguments),
     Completions(completions::Arguments),
@@ -76,6 +77,7 @@ enum Request {
 
 #[derive(Subcommand)]
 enum Receipt {
+    Audit(receipt_audit::Arguments),
     Challenge(receipt_challenge::Arguments),
     Verify(receipt_verify::Arguments),
 }
@@ -117,6 +119,7 @@ fn execute(command: &Command, output: &Output) -> Result<(), Error> {
         Command::Factory(command) => factory::run(command, output),
         Command::Request(Request::RollBack(arguments)) => request_roll_back::run(arguments, output),
         Command::Request(Request::Show(arguments)) => request_show::run(arguments, output),
+        Command::Receipt(Receipt::Audit(arguments)) => receipt_audit::run(arguments, output),
         Command::Receipt(Receipt::Challenge(arguments)) => {
             receipt_challenge::run(arguments, output)
         }
@@ -126,6 +129,7 @@ fn execute(command: &Command, output: &Output) -> Result<(), Error> {
         Command::Run(arguments) => run::run(arguments, output),
         Command::Publish(arguments) => publish::run(arguments, output),
         Command::Serve(arguments) => serve::run(arguments, output),
+        Command::Devices(arguments) => devices::run(arguments, output),
         Command::Doctor(arguments) => doctor::run(arguments, output),
         Command::Schema(arguments) => schema::run(arguments, output),
         Command::Completions(arguments) => completions::run(arguments, output),

@@ -9,6 +9,7 @@
 //! | [`stations`] | who signed those |
 //! | [`challenge`] | what a server asks |
 //! | [`kept`] | the file of receipts that were kept |
+//! | [`fleet`] | what each unit said last |
 //! | [`words`] | a receipt in words |
 //! | [`keeper`] | who writes it |
 
@@ -16,6 +17,7 @@
 pub(crate) mod bench;
 pub mod chain;
 pub mod challenge;
+pub mod fleet;
 pub mod judge;
 pub mod keeper;
 pub mod kept;
