@@ -161,6 +161,7 @@ fn letter(name: &str, taken: &[char]) -> char {
     match name {
         "the journal" => 'J',
         "the bootloader" => 'L',
+        "the ledger" => 'R',
         "slot A" => 'A',
         "slot B" => 'B',
         name => {

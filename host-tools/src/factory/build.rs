@@ -1,34 +1,44 @@
-//! `bistable factory build`: the flash file of a new device: journal, slot A, identity.
+//! `bistable factory build`: the files that new devices are flashed with: all that they have in common, or one
+//! device's flash.
 //!
-//! The journal is formatted, and the result read, by the device's own functions: the file is written
-//! only if the bootloader's story boots slot A from it. It holds one flash; the bootloader, where it
-//! lies on another one, is not part of it.
+//! A folder gets one file of each kind, and the map; a file whose name ends in `.bin`, `.hex`, `.srec` or `.uf2` is
+//! the only one. All are put in place, or none.
 
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use bistable_core::choose::Role;
-use bistable_core::header::{Header, authenticate_for_install};
-use bistable_core::journal::{Journal, Opened, WriteError};
-use bistable_core::keys::Revoked;
-use bistable_core::layout::Slot;
-use bistable_core::state::{Image, Origin, Snapshot};
 use bistable_core::version::Version;
-use bistable_updater::identity::{Identity, MAX_LEN, Serial};
+use bistable_layout::Product;
+use bistable_updater::identity::{Identity, Serial};
 
-use crate::doctor::{Conditions, examine};
-use crate::factory::IDENTITY_PARTITION;
-use crate::factory::map::Map;
+use crate::factory::flashes::Contents;
+use crate::factory::formats::Format;
+use crate::factory::map::{Map, MappedFile, Sources};
+use crate::factory::uf2::Family;
+use crate::factory::{bootloader, svg};
 use crate::facts::{Facts, parse_version, workspace_version};
 use crate::image::check::check;
-use crate::image::file::ImageFile;
-use crate::memory_flash::{ERASED, MemoryFlash, NoWatchdog, WithWriteSize, for_write_size};
-use crate::output::Output;
+use crate::output::{Output, json};
 use crate::{Error, atomic, files};
 
-/// Make the flash file of a new device: journal, slot A, identity.
+pub use crate::factory::content::{build, build_in, common};
+
+/// What the files in a folder are called, but for those that hold one flash and have its name.
+const STEM: &str = "factory";
+
+/// Make the files that new devices are flashed with.
+///
+/// They hold the journal and the image, confirmed in slot A, and with --bootloader that too. All else is erased.
+/// Without --serial they are what all units have in common. A folder gets a .bin of each flash, factory.hex,
+/// factory.srec, factory.uf2 and factory.json, the map. In all but .bin are only the pages of 256 bytes (or
+/// erase sectors, where those are smaller) that hold something, each whole: what else is on the flash must be
+/// erased before.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  bistable factory build --layout layout.toml --image v1.img --serial BST-000042 --out flash.bin"
+    after_help = "Example:\n  bistable factory build --layout layout.toml --image v1.img --bootloader boot.elf --out factory\n  \
+                  bistable factory build --layout layout.toml --image v1.img --out factory.uf2 --uf2-family RP2040\n  \
+                  bistable factory build --layout layout.toml --image v1.img --serial BST-000042 --out flash.bin"
 )]
 pub struct Arguments {
     /// The product's layout.toml.
@@ -37,18 +47,27 @@ pub struct Arguments {
     /// The image that the device starts with.
     #[arg(long, value_name = "IMAGE")]
     pub image: PathBuf,
-    /// The device's serial number, up to 32 bytes.
-    #[arg(long)]
-    pub serial: String,
-    /// The board's revision.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub hardware_revision: u16,
+    /// The bootloader, as ELF or Intel HEX; without it, it is not in the files.
+    #[arg(long, value_name = "FILE")]
+    pub bootloader: Option<PathBuf>,
     /// The device's bootloader; that of these tools without it.
     #[arg(long, value_name = "VERSION", value_parser = parse_version, default_value_t = workspace_version())]
     pub bootloader_version: Version,
-    /// Where the flash file goes.
-    #[arg(long, value_name = "FILE")]
+    /// One device's serial number, up to 32 bytes: its identity is in the files, and they are for no other.
+    #[arg(long)]
+    pub serial: Option<String>,
+    /// The board's revision.
+    #[arg(long, value_name = "N", requires = "serial")]
+    pub hardware_revision: Option<u16>,
+    /// For whom the UF2 file is: a number, or a name such as RP2040; without it, for nobody in particular.
+    #[arg(long, value_name = "FAMILY", value_parser = Family::parse)]
+    pub uf2_family: Option<Family>,
+    /// A folder for all formats and the map, or a file that ends in .bin, .hex, .srec or .uf2.
+    #[arg(long, value_name = "FOLDER|FILE")]
     pub out: PathBuf,
+    /// Where a picture of the flash goes.
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
 }
 
 /// Runs the command.
@@ -58,137 +77,207 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
     let facts = Facts::read(&arguments.layout)?;
     facts.flash(&arguments.layout)?;
-    let identity = Identity {
-        serial: serial(&arguments.serial)?,
-        hardware_revision: arguments.hardware_revision,
-        ..Identity::default()
-    };
+    let out = Out::of(arguments, &facts.product)?;
+    let identity = identity(arguments)?;
     let bytes = files::read(&arguments.image, "read the image")?;
     let version = arguments.bootloader_version;
     let image =
         check(&bytes, &facts, version, drop).map_err(|failed| failed.at(&arguments.image))?;
-    let flash = build(&facts, &arguments.layout, &image, &identity, version)?;
-    atomic::replace(&arguments.out, &flash)
-        .map_err(Error::io(&arguments.out, "write the flash file"))?;
-    output.say(&Map::new(&arguments.out, &flash, &facts, &image, &identity))
+    let layout = &arguments.layout;
+    let slots = match &identity {
+        Some(identity) => build(&facts, layout, &image, identity, version)?,
+        None => common(&facts, layout, &image, version)?,
+    };
+    let flashes = flashes(arguments, &facts, slots)?;
+    let sources = Sources {
+        facts: &facts,
+        flashes: &flashes,
+        image: &image,
+        identity: identity.as_ref(),
+        has_bootloader: arguments.bootloader.is_some(),
+        family: arguments.uf2_family,
+    };
+    let mut all = out.files(&flashes, arguments.uf2_family)?;
+    let mapped = all.iter().map(|file| file.mapped.clone()).collect();
+    let map = Map::new(out.folder().into(), mapped, &sources);
+    let mut written: Vec<_> = all
+        .iter_mut()
+        .map(|file| (std::mem::take(&mut file.path), file.bytes.as_slice()))
+        .collect();
+    let (picture, map_text) = (svg::draw(&map), json(&map));
+    if let Some(path) = &arguments.svg {
+        written.push((path.clone(), picture.as_bytes()));
+    }
+    if let Out::Folder(folder) = &out {
+        written.push((folder.join(format!("{STEM}.json")), map_text.as_bytes()));
+    }
+    out.write(&written)?;
+    output.say(&map)
 }
 
-/// The flash of a new device that starts with `image`, which passed [`check`], from slot A.
-///
-/// # Errors
-/// The layout has no place for the identity, or the bootloader would not boot the result.
-pub fn build(
-    facts: &Facts,
-    layout: &Path,
-    image: &ImageFile,
-    identity: &Identity,
-    bootloader: Version,
-) -> Result<Vec<u8>, Error> {
-    build_in(Slot::A, facts, layout, image, identity, bootloader)
+/// Where the files go.
+enum Out {
+    /// All of them, here.
+    Folder(PathBuf),
+    /// This one alone.
+    File(PathBuf, Format),
 }
 
-/// The same, from `slot`: for a bench, where the other link is to be tried.
-///
-/// # Errors
-/// As [`build`].
-pub fn build_in(
-    slot: Slot,
-    facts: &Facts,
-    layout: &Path,
-    image: &ImageFile,
-    identity: &Identity,
-    bootloader: Version,
-) -> Result<Vec<u8>, Error> {
-    let flash = facts.flash(layout)?;
-    let mut bytes = vec![ERASED; flash.size as usize];
-    let impossible = |found: String| {
-        Error::unexpected(
-            layout,
-            found,
-            format!("a flash from which slot {slot:?} boots"),
-            "check the image with `bistable image verify`",
-        )
-    };
-    image
-        .install(&mut bytes, &facts.product.layout, slot)
-        .ok_or_else(|| impossible(format!("no room for the image in slot {slot:?}")))?;
-    place_identity(&mut bytes, facts, layout, identity)?;
-    let snapshot = snapshot(image, facts, slot)
-        .map_err(|refusal| impossible(format!("an image refused as {refusal}")))?;
-    let format = Format {
-        bytes: &mut bytes,
-        erase_size: flash.erase_size,
-        facts,
-        snapshot: &snapshot,
-    };
-    match for_write_size(flash.write_size, format) {
-        Some(Ok(())) => {}
-        other => {
-            return Err(impossible(format!(
-                "no way to format the journal ({other:?})"
-            )));
+/// A file that is ready to be written.
+struct Ready {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    mapped: MappedFile,
+}
+
+impl Out {
+    fn of(arguments: &Arguments, product: &Product) -> Result<Self, Error> {
+        let path = &arguments.out;
+        let out = match Format::of(path) {
+            Some(format) => Self::File(path.clone(), format),
+            None => Self::Folder(path.clone()),
+        };
+        match &out {
+            Self::File(_, format) if *format != Format::Uf2 && arguments.uf2_family.is_some() => {
+                Err(Error::argument(
+                    "--uf2-family",
+                    format!("no UF2 file to be written, but {}", path.display()),
+                    "a folder, or a file that ends in .uf2",
+                    "leave the family away",
+                ))
+            }
+            Self::File(path, _) if path.is_dir() => Err(Error::unexpected(
+                path,
+                "a folder",
+                "a file, as the name says",
+                "give another name",
+            )),
+            Self::Folder(folder) => {
+                Self::check_for_others(folder, arguments, product)?;
+                Ok(out)
+            }
+            Self::File(..) => Ok(out),
         }
     }
-    let conditions = Conditions {
-        bootloader,
-        ..Conditions::default()
-    };
-    let examination = examine(&bytes, facts, conditions);
-    let whole = Some(Opened::Sound {
-        snapshot,
-        rewrites: 0,
-    });
-    let boots = examination
-        .boots
-        .map(|boots| (boots.slot, boots.role, boots.after));
-    if examination.journal != whole || boots != Some((slot, Role::Active, snapshot)) {
-        return Err(impossible(format!("a flash that boots {boots:?}")));
+
+    /// A flash that an earlier build wrote and this one does not would be taken for part of this one.
+    fn check_for_others(
+        folder: &Path,
+        arguments: &Arguments,
+        product: &Product,
+    ) -> Result<(), Error> {
+        let with_bootloader = arguments
+            .bootloader
+            .as_ref()
+            .map(|_| &product.bootloader.flash);
+        let mut others = product
+            .flash
+            .keys()
+            .filter(|name| **name != product.slots_flash && Some(*name) != with_bootloader);
+        let left = others.find_map(|name| {
+            let path = folder.join(format!("{name}.bin"));
+            path.exists().then_some(path)
+        });
+        match left {
+            None => Ok(()),
+            Some(path) => Err(Error::unexpected(
+                &path,
+                "a flash of an earlier build",
+                "only what this build writes",
+                "remove it, or give another folder",
+            )),
+        }
     }
-    Ok(bytes)
-}
 
-/// The state of a device that has just been made: its image counts as confirmed.
-fn snapshot(
-    image: &ImageFile,
-    facts: &Facts,
-    slot: Slot,
-) -> Result<Snapshot, bistable_core::refusal::Refusal> {
-    let header = Header::new_checked(image.header())?;
-    let authentic = authenticate_for_install(header, &facts.key_ring(), Revoked::default())?;
-    let manifest = authentic.manifest();
-    let confirmed = Image {
-        digest: authentic.digest(),
-        sequence: manifest.sequence(),
-        origin: Origin::Factory,
-    };
-    let floor = facts
-        .product
-        .layout
-        .factory_floor
-        .max(manifest.revoke_below());
-    Ok(Snapshot {
-        schema: manifest.schemas().1,
-        revoked: authentic.revokes(),
-        ..Snapshot::with_confirmed(slot, confirmed, floor)
-    })
-}
-
-struct Format<'f> {
-    bytes: &'f mut [u8],
-    erase_size: u32,
-    facts: &'f Facts,
-    snapshot: &'f Snapshot,
-}
-
-impl WithWriteSize for Format<'_> {
-    type Output = Result<(), WriteError>;
-
-    fn run<const WRITE: usize>(self) -> Self::Output {
-        let layout = &self.facts.product.layout;
-        let mut flash = MemoryFlash::<WRITE>::new(self.bytes, self.erase_size);
-        let mut journal = Journal::new(layout.journal, layout.digest);
-        journal.format(&mut flash, &mut NoWatchdog, self.snapshot)
+    /// Where the files lie.
+    fn folder(&self) -> &Path {
+        match self {
+            Self::Folder(folder) => folder,
+            Self::File(path, _) => path.parent().unwrap_or(Path::new("")),
+        }
     }
+
+    fn files(&self, flashes: &[Contents], family: Option<Family>) -> Result<Vec<Ready>, Error> {
+        let ready = |path: PathBuf, format: Format, flashes: &[Contents]| {
+            let bytes = format.file(&path, flashes, family)?;
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let flash = match (format, flashes) {
+                (Format::Bin, [one]) => Some(one.name.as_str()),
+                _ => None,
+            };
+            let mapped = MappedFile::new(name.into_owned(), format, flash, &bytes);
+            Ok(Ready {
+                path,
+                bytes,
+                mapped,
+            })
+        };
+        let folder = match self {
+            Self::File(path, format) => return Ok(vec![ready(path.clone(), *format, flashes)?]),
+            Self::Folder(folder) => folder,
+        };
+        let named =
+            |stem: &str, format: Format| folder.join(format!("{stem}.{}", format.extension()));
+        let each = flashes.iter().map(|flash| {
+            let path = named(&flash.name, Format::Bin);
+            ready(path, Format::Bin, std::slice::from_ref(flash))
+        });
+        let together = Format::WITH_ADDRESSES;
+        let together = together.map(|format| ready(named(STEM, format), format, flashes));
+        each.chain(together).collect()
+    }
+
+    /// All of them or none; a folder that was made for them goes with them.
+    fn write(&self, files: &[(PathBuf, &[u8])]) -> Result<(), Error> {
+        let Self::Folder(folder) = self else {
+            return match files {
+                [(path, bytes)] => {
+                    atomic::replace(path, bytes).map_err(Error::io(path, "write the flash file"))
+                }
+                several => files::write_together(several),
+            };
+        };
+        let is_new = match fs::create_dir(folder) {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+            Err(error) => return Err(Error::io(folder, "make the folder")(error)),
+        };
+        files::write_together(files).inspect_err(|_| {
+            if is_new {
+                let _ = fs::remove_dir(folder); // The error is the one that is told.
+            }
+        })
+    }
+}
+
+fn identity(arguments: &Arguments) -> Result<Option<Identity>, Error> {
+    let Some(text) = &arguments.serial else {
+        return Ok(None);
+    };
+    Ok(Some(Identity {
+        serial: serial(text)?,
+        hardware_revision: arguments.hardware_revision.unwrap_or_default(),
+        ..Identity::default()
+    }))
+}
+
+/// All that is flashed, by rising addresses; `slots` is the content of the flash with the slots.
+fn flashes(arguments: &Arguments, facts: &Facts, slots: Vec<u8>) -> Result<Vec<Contents>, Error> {
+    let (layout, product) = (&arguments.layout, &facts.product);
+    let mut main = Contents::new(layout, product, &product.slots_flash, slots)?;
+    let Some(path) = &arguments.bootloader else {
+        return Ok(vec![main]);
+    };
+    let name = &product.bootloader.flash;
+    if *name == main.name {
+        bootloader::place(path, facts, &mut main)?;
+        return Ok(vec![main]);
+    }
+    let mut boot = Contents::erased(layout, product, name)?;
+    bootloader::place(path, facts, &mut boot)?;
+    let mut both = vec![main, boot];
+    both.sort_by_key(|contents| contents.flash.address);
+    Ok(both)
 }
 
 /// The serial number that `text` is.
@@ -207,32 +296,4 @@ pub fn serial(text: &str) -> Result<Serial, Error> {
             "a serial number is given once, ever: choose a short form",
         )
     })
-}
-
-fn place_identity(
-    flash: &mut [u8],
-    facts: &Facts,
-    layout: &Path,
-    identity: &Identity,
-) -> Result<(), Error> {
-    let refuse = |found| {
-        Error::unexpected(
-            layout,
-            found,
-            format!("a partition `{IDENTITY_PARTITION}` with room for {MAX_LEN} bytes"),
-            format!("add [partition.{IDENTITY_PARTITION}] to the layout"),
-        )
-    };
-    let partition = facts.product.partitions.get(IDENTITY_PARTITION);
-    let partition = partition.ok_or_else(|| refuse("no place for the identity"))?;
-    let mut buffer = [ERASED; MAX_LEN];
-    let block = identity.encode(&mut buffer);
-    let block = block.ok_or_else(|| refuse("an identity that is too long"))?;
-    let start = partition.offset as usize;
-    let region = flash.get_mut(start..start + partition.size as usize);
-    let place = region.and_then(|region| region.get_mut(..block.len()));
-    place
-        .ok_or_else(|| refuse("a partition that is too small"))?
-        .copy_from_slice(block);
-    Ok(())
 }

@@ -234,6 +234,17 @@ impl Link {
 const STARTS_FIRST: &str =
     "the linker script must put the code that starts first, at the payload's start";
 
+/// What the program in the ELF file `bytes`, which `path` held, consists of, wherever that lies.
+pub(crate) fn pieces<'d>(
+    path: &Path,
+    bytes: &'d [u8],
+    entry: Entry<'_>,
+) -> Result<Vec<Piece<'d>>, Error> {
+    let header = header(path, bytes)?;
+    check_machine(path, header.e_machine.get(LittleEndian), entry)?;
+    segments(path, bytes, header)
+}
+
 fn header<'d>(path: &Path, bytes: &'d [u8]) -> Result<&'d FileHeader32<LittleEndian>, Error> {
     let refuse = |found: String| {
         Error::unexpected(
