@@ -8,8 +8,9 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::commands::{
-    completions, explain, key_add, key_export, key_new, key_show, key_sign, key_threshold, man,
-    publish, request_roll_back, request_show, schema, serve, store_affected,
+    completions, devices, explain, key_add, key_export, key_new, key_show, key_sign, key_threshold,
+    man, publish, receipt_audit, receipt_challenge, receipt_verify, request_roll_back,
+    request_show, schema, serve, store_affected,
 };
 use crate::error::Error;
 use crate::output::Output;
@@ -40,6 +41,9 @@ enum Command {
     /// Make and show signed requests to units.
     #[command(subcommand)]
     Request(Request),
+    /// Ask for receipts of units, and verify them.
+    #[command(subcommand)]
+    Receipt(Receipt),
     /// Ask a store of images.
     #[command(subcommand)]
     Store(Store),
@@ -47,6 +51,7 @@ enum Command {
     Run(run::Arguments),
     Publish(publish::Arguments),
     Serve(serve::Arguments),
+    Devices(devices::Arguments),
     Doctor(doctor::Arguments),
     Schema(schema::Arguments),
     Completions(completions::Arguments),
@@ -68,6 +73,13 @@ enum Key {
 enum Request {
     RollBack(request_roll_back::Arguments),
     Show(request_show::Arguments),
+}
+
+#[derive(Subcommand)]
+enum Receipt {
+    Audit(receipt_audit::Arguments),
+    Challenge(receipt_challenge::Arguments),
+    Verify(receipt_verify::Arguments),
 }
 
 #[derive(Subcommand)]
@@ -107,11 +119,17 @@ fn execute(command: &Command, output: &Output) -> Result<(), Error> {
         Command::Factory(command) => factory::run(command, output),
         Command::Request(Request::RollBack(arguments)) => request_roll_back::run(arguments, output),
         Command::Request(Request::Show(arguments)) => request_show::run(arguments, output),
+        Command::Receipt(Receipt::Audit(arguments)) => receipt_audit::run(arguments, output),
+        Command::Receipt(Receipt::Challenge(arguments)) => {
+            receipt_challenge::run(arguments, output)
+        }
+        Command::Receipt(Receipt::Verify(arguments)) => receipt_verify::run(arguments, output),
         Command::Store(Store::Affected(arguments)) => store_affected::run(arguments, output),
         Command::New(arguments) => new::run(arguments, output),
         Command::Run(arguments) => run::run(arguments, output),
         Command::Publish(arguments) => publish::run(arguments, output),
         Command::Serve(arguments) => serve::run(arguments, output),
+        Command::Devices(arguments) => devices::run(arguments, output),
         Command::Doctor(arguments) => doctor::run(arguments, output),
         Command::Schema(arguments) => schema::run(arguments, output),
         Command::Completions(arguments) => completions::run(arguments, output),

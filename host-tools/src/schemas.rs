@@ -16,6 +16,7 @@ macro_rules! schemas {
 }
 
 schemas! {
+    crate::commands::devices::Devices,
     crate::commands::explain::Explained,
     crate::commands::key_add::Added,
     crate::commands::key_export::Exported,
@@ -25,6 +26,9 @@ schemas! {
     crate::commands::key_threshold::Changed,
     crate::commands::man::Pages,
     crate::commands::publish::Published,
+    crate::commands::receipt_audit::Audited,
+    crate::commands::receipt_challenge::Asked,
+    crate::commands::receipt_verify::Verified,
     crate::commands::serve::Listening,
     crate::commands::store_affected::Affected,
     crate::doctor::Diagnosis,

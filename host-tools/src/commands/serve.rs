@@ -38,7 +38,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     pub port_file: Option<PathBuf>,
     /// The birth records of the units whose receipts are taken; they may grow meanwhile.
-    #[arg(long, value_name = "FILE", requires = "stations")]
+    #[arg(long, value_name = "FILE", requires = "station_keys")]
     pub births: Option<PathBuf>,
     /// The keys of the stations that signed them.
     #[command(flatten)]

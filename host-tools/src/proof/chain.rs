@@ -72,6 +72,15 @@ impl Chain {
         }
     }
 
+    /// Where `receipt` stands, whatever that allows.
+    ///
+    /// # Errors
+    /// It does not go on from `chain`.
+    pub fn position(chain: Option<&Self>, receipt: &Authentic) -> Result<Link, Refused> {
+        let chain = chain.filter(|chain| chain.key == *receipt.key());
+        chain.map_or(Ok(Link::First), |chain| chain.link(receipt))
+    }
+
     fn link(&self, authentic: &Authentic) -> Result<Link, Refused> {
         let receipt = authentic.receipt();
         let number = receipt.number;

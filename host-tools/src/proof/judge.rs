@@ -100,6 +100,23 @@ pub fn authenticate(
     Ok(Authentic::believed(signed, receipt, key))
 }
 
+/// The receipt in `bytes`, if the unit that it names signed it in one of its lives, and in which one, from 0.
+///
+/// # Errors
+/// Why it is not believed.
+pub fn authenticate_in_any_life(
+    bytes: &[u8],
+    keys_of: impl FnOnce(&str) -> Option<Keys>,
+) -> Result<(usize, Authentic), Refused> {
+    let (signed, receipt) = Signed::new_checked(bytes)?;
+    let keys = keys_of(&receipt.unit).ok_or(Refused::UnknownUnit)?;
+    let mut lives = keys.earlier.iter().chain(&keys.present).enumerate();
+    let (life, key) = lives
+        .find(|(_, key)| is_signed_by(&signed, key))
+        .ok_or(Refused::Forged)?;
+    Ok((life, Authentic::believed(signed, receipt, *key)))
+}
+
 /// Whether the holder of this key signed it.
 #[must_use]
 pub fn is_signed_by(signed: &Signed, key: &PublicKey) -> bool {

@@ -9,15 +9,19 @@
 //! | [`stations`] | who signed those |
 //! | [`challenge`] | what a server asks |
 //! | [`kept`] | the file of receipts that were kept |
+//! | [`fleet`] | what each unit said last |
+//! | [`words`] | a receipt in words |
 //! | [`keeper`] | who writes it |
 
 #[cfg(test)]
 pub(crate) mod bench;
 pub mod chain;
 pub mod challenge;
+pub mod fleet;
 pub mod judge;
 pub mod keeper;
 pub mod kept;
 pub mod refused;
 pub mod stations;
 pub mod units;
+pub mod words;
