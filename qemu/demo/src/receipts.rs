@@ -5,7 +5,7 @@
 
 use bistable_core::layout::Slot;
 use bistable_updater::device_key::{BLOCK_LEN, SoftwareKey};
-use bistable_updater::http::{Delivery, FRAMED_LEN, Receipts};
+use bistable_updater::http::{Delivery, FRAMED_LEN, Receipts, Refusal};
 use bistable_updater::receipt::{Challenge, Signed};
 use bistable_updater::witness::Witness;
 use bistable_updater::{Platform as _, Updater};
@@ -25,9 +25,9 @@ const TOGETHER: usize = layout::LEDGER.sectors as usize * FRAMED_LEN;
 pub(crate) struct Reporter {
     /// `None`: the unit has no key.
     witness: Option<Witness<SoftwareKey>>,
-    /// The number of the newest one that is settled: the server has it, or will not have it.
-    settled: u32,
-    /// Whether there are others.
+    /// The number of the newest one that the server has.
+    delivered: u32,
+    /// Whether there are others, which it was not offered yet.
     is_news: bool,
 }
 
@@ -52,7 +52,7 @@ impl Reporter {
         Self {
             is_news: witness.is_some(),
             witness,
-            settled: 0,
+            delivered: 0,
         }
     }
 
@@ -72,8 +72,8 @@ impl Reporter {
         }
     }
 
-    /// Hands those that the server does not have to it, and answers its challenge, once. What is not delivered now is
-    /// tried again the next time, unless the server refuses it.
+    /// Hands those that the server does not have to it, and answers its challenge, once. If it cannot be reached they are
+    /// tried again the next time; if it refuses them, together with the next one.
     pub(crate) fn hand_over(
         &mut self,
         updater: &mut Updater<Hardware, CHUNK>,
@@ -83,8 +83,8 @@ impl Reporter {
         if !self.is_news {
             return;
         }
-        let Some((receipts, newest)) = self.unsettled(updater) else {
-            self.is_news = false;
+        self.is_news = false;
+        let Some((receipts, newest)) = self.undelivered(updater) else {
             return;
         };
         let outcome = match post(updater, network, unit, &receipts) {
@@ -97,18 +97,25 @@ impl Reporter {
         match outcome {
             Ok((Delivery::Kept, newest)) => {
                 info!("receipt {=u32}: kept by the server", newest);
-                self.settle(newest);
+                self.delivered = newest;
             }
             Ok((Delivery::Refused(number), newest)) => {
                 let number = number.unwrap_or_default();
-                warn!("receipt {=u32}: refused: B{=u16}", newest, number);
-                self.settle(newest);
+                warn!(
+                    "receipt {=u32}: the server refuses it: B{=u16}",
+                    newest, number
+                );
             }
             Ok((Delivery::Challenged(_), newest)) => {
-                warn!("receipt {=u32}: refused, with its answer", newest);
-                self.settle(newest);
+                warn!("receipt {=u32}: the server asks again", newest);
             }
-            Err(failure) => info!("the receipts did not arrive: {}", failure),
+            Err(Failure::Refused(refusal @ (Refusal::NotFound | Refusal::Status(_)))) => {
+                warn!("receipt {=u32}: the server takes none: {}", newest, refusal);
+            }
+            Err(failure) => {
+                info!("receipt {=u32}: did not arrive: {}", newest, failure);
+                self.is_news = true;
+            }
         }
     }
 
@@ -133,12 +140,12 @@ impl Reporter {
                 let delivery = post(updater, network, unit, &receipts)?;
                 Ok((delivery, number(&answer)))
             }
-            _ => Ok((Delivery::Challenged(challenge), self.settled)), // asked too often
+            _ => Ok((Delivery::Challenged(challenge), self.delivered)), // asked too often
         }
     }
 
-    /// What the ledger keeps of those that are not settled, and the number of the newest one.
-    fn unsettled(
+    /// What the ledger keeps of those that the server does not have, and the number of the newest one.
+    fn undelivered(
         &self,
         updater: &mut Updater<Hardware, CHUNK>,
     ) -> Option<(Receipts<TOGETHER>, u32)> {
@@ -146,16 +153,11 @@ impl Reporter {
         let mut receipts = Receipts::new();
         let mut newest = None;
         for receipt in self.witness.as_ref()?.kept(flash) {
-            if number(&receipt) > self.settled && receipts.push(&receipt) {
+            if number(&receipt) > self.delivered && receipts.push(&receipt) {
                 newest = Some(number(&receipt));
             }
         }
         Some((receipts, newest?))
-    }
-
-    fn settle(&mut self, newest: u32) {
-        self.settled = newest;
-        self.is_news = false;
     }
 }
 

@@ -1,4 +1,4 @@
-//! Tells the story of an update, from keys to a crash loop, on an emulated board, and checks it.
+//! Tells the story of an update, from keys to a unit that is made again, on an emulated board, and checks it.
 //!
 //! `cargo xtask demo` builds and starts this.
 
@@ -31,7 +31,7 @@ struct Arguments {
     #[arg(long, default_value_t = 1)]
     from: u8,
     /// The step to end with.
-    #[arg(long, default_value_t = 12)]
+    #[arg(long, default_value_t = 13)]
     to: u8,
     /// Plant a failure into this step, to see that it is noticed.
     #[arg(long)]

@@ -79,7 +79,9 @@ pub(super) fn crash_loop(world: &mut World, planted: bool) -> Result<()> {
     let wear = world.wear()?.since(&before);
     let writes = wear.journal.erases - UPDATE;
     let programs = wear.journal.program_calls - UPDATE * COPIES;
-    let known = [wear.journal, wear.slots[0]].map(|part| part.erases + part.program_calls);
+    // The receipts that v9 and v9b signed before they crashed.
+    let known =
+        [wear.journal, wear.slots[0], wear.ledger].map(|part| part.erases + part.program_calls);
     let elsewhere = i64::from(world.flash()?.counters().operations - operations)
         - known.map(i64::from).iter().sum::<i64>();
     observed(

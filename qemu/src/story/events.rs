@@ -94,7 +94,7 @@ fn neutral(text: &str, names: &HashMap<String, String>) -> String {
             .map(|unit| unit.trim_end_matches([';', ',', '.', ':']));
         let before = place.checked_sub(1).and_then(|place| words.get(place));
         let is_measure = matches!(unit, Some("s" | "bytes"))
-            || before == Some(&"byte")
+            || matches!(before, Some(&"byte" | &"receipt"))
             || words[..place].ends_with(&["ends", "at"]);
         let is_measured = is_measure && core.parse::<f64>().is_ok();
         match names.get(core) {
@@ -125,6 +125,7 @@ seed 0x5
    device   had said: at byte 4096
    device   back after 7.1 s: a trial time of 5 s, and the watchdog's
    device   application: of the stack, 3404 bytes were never used
+   device   application: receipt 17: kept by the server
    journal  A: confirmed 83461f57 active · B: empty · floor 0
 ";
 
@@ -138,6 +139,7 @@ seed 0x5
             "device: application: the file ends at …",
             "device: back after … s: a trial time of … s, and the watchdog's",
             "device: application: of the stack, … bytes were never used",
+            "device: application: receipt …: kept by the server",
             "journal: A: confirmed v1 active · B: empty · floor 0",
         ];
         assert_eq!(events(ONE), expected);
@@ -148,7 +150,8 @@ seed 0x5
         let other = ONE
             .replace("83461f57", "00112233")
             .replace("21021234", "2220beef")
-            .replace("3404", "17")
+            .replace("3404", "18")
+            .replace("receipt 17", "receipt 5")
             .replace("5432", "9876")
             .replace("46417", "46723")
             .replace("0 erases", "9 erases");

@@ -9,11 +9,11 @@ use bistable_core::layout::Slot;
 use bistable_firmware::Toolchain;
 
 use super::device::{LOGGING, SILENT};
+use super::factory::{OTHER_UNIT, UNIT};
 use super::releases::Release;
 use super::size::text_size;
 use super::timeline::observed;
 use super::world::World;
-use crate::FlashFile;
 
 /// Step 1.
 pub(super) fn factory(world: &mut World, planted: bool) -> Result<()> {
@@ -26,23 +26,9 @@ pub(super) fn factory(world: &mut World, planted: bool) -> Result<()> {
     })?;
     world.time_building = begun.elapsed();
 
-    let factory_file = world.places.file("factory.bin");
-    let text = |path: &std::path::Path| path.to_string_lossy().into_owned();
-    let said = world.bistable(&[
-        "factory",
-        "build",
-        "--layout",
-        &text(&world.places.layout()),
-        "--image",
-        &text(&world.image("v1")),
-        "--serial",
-        "BST-000042",
-        "--out",
-        &text(&factory_file),
-    ])?;
-    observed("tools", said.trim_end());
-    let (board, path) = (world.places.board, world.places.file("flash"));
-    let mut flash = FlashFile::create(board, &path, &fs::read(&factory_file)?)?;
+    world.make_station()?;
+    world.provision(&[UNIT, OTHER_UNIT], "v1", None)?;
+    let mut flash = world.flash_unit(UNIT, "v1")?;
     if planted {
         let payload = world.layout().slots[0].offset + world.layout().payload_offset;
         flash.flip_bits(payload + 4000, 1)?;
@@ -51,8 +37,10 @@ pub(super) fn factory(world: &mut World, planted: bool) -> Result<()> {
     let before = world.wear()?;
     let mut device = world.power_on()?;
     device.expect_before(&["starting", &v1[..8]], &["nothing verifies"])?;
+    device.expect(&[&format!("unit {UNIT}, version 1.0.0")])?;
     device.expect(&["running", &v1[..8], "slot A", "Confirmed", "PowerOn"])?;
     device.expect(&["in RAM lies nothing"])?;
+    device.expect(&["receipt 1: kept by the server"])?;
     device.switch_off();
     // The bootloader without its log is the one that is shipped and measured.
     let mut device = world.power_on_with(SILENT)?;

@@ -1,4 +1,4 @@
-//! The story that the demo tells: twelve steps, each of which states what was observed.
+//! The story that the demo tells: thirteen steps, each of which states what was observed.
 //!
 //! The journal and the slots are read from the flash file with the host tools, and the device's own
 //! log is decoded; nothing is said because it was intended. Each step begins and ends with the device
@@ -10,10 +10,12 @@ mod crashing;
 mod cuts;
 mod device;
 mod events;
+mod factory;
 mod failing;
 mod first_update;
 mod journal;
 mod meter;
+mod proof;
 mod releases;
 mod size;
 mod source_faults;
@@ -52,7 +54,7 @@ struct Step {
 }
 
 /// The steps, in their order; numbers begin at 1.
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 13] = [
     Step {
         title: "keys, images, a factory flash file; v1 boots confirmed from A",
         tell: first_update::factory,
@@ -100,6 +102,10 @@ const STEPS: [Step; 12] = [
     Step {
         title: "v9b crashes once it is confirmed, then v9 too: a thousand resets, one snapshot",
         tell: crashing::crash_loop,
+    },
+    Step {
+        title: "the unit is made again; its receipts say what runs, how it stands, and that a bit has flipped",
+        tell: proof::rework,
     },
 ];
 

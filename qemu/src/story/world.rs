@@ -189,7 +189,15 @@ impl World {
         start..=start + u32::from(journal.sectors) - 1
     }
 
-    /// What was done so far to the slots and to the journal.
+    /// The sectors of the ledger.
+    fn ledger_sectors(&self) -> core::ops::Range<u32> {
+        let ledger = self.product.ledger.as_ref().map(|ledger| ledger.place);
+        let (offset, sectors) = ledger.map_or((0, 0), |place| (place.offset, place.sectors));
+        let start = offset / self.sector_size();
+        start..start + u32::from(sectors)
+    }
+
+    /// What was done so far to the slots, to the journal and to the ledger.
     pub(super) fn wear(&self) -> Result<Wear> {
         let flash = self.flash()?;
         let of = |sectors: core::ops::RangeInclusive<u32>| {
@@ -198,6 +206,7 @@ impl World {
         Ok(Wear {
             slots: Slot::BOTH.map(|slot| of(self.sectors(slot))),
             journal: of(self.journal_sectors()),
+            ledger: flash.sector_counters(self.ledger_sectors()),
         })
     }
 
@@ -226,11 +235,17 @@ impl World {
         let port_file = self.places.file("port");
         // Fails if there is none from an earlier run, which is what is wanted.
         let _ = fs::remove_file(&port_file);
-        let mut process = Command::new(&self.places.bistable)
+        let mut command = Command::new(&self.places.bistable);
+        command
             .arg("serve")
             .arg(self.places.file("store"))
             .args(["--listen", "127.0.0.1:0", "--port-file"])
-            .arg(&port_file)
+            .arg(&port_file);
+        if self.births().exists() {
+            command.arg("--births").arg(self.births());
+            command.arg("--station-key").arg(self.station_key());
+        }
+        let mut process = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -260,11 +275,12 @@ impl World {
     }
 }
 
-/// What was done to the slots and to the journal.
+/// What was done to the slots, to the journal and to the ledger.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wear {
     pub(super) slots: [SectorCounters; 2],
     pub(super) journal: SectorCounters,
+    pub(super) ledger: SectorCounters,
 }
 
 impl Wear {
@@ -278,6 +294,7 @@ impl Wear {
         Self {
             slots: [less(a, before.slots[0]), less(b, before.slots[1])],
             journal: less(self.journal, before.journal),
+            ledger: less(self.ledger, before.ledger),
         }
     }
 }

@@ -5,7 +5,7 @@
 //! - 204: it has them all. It may have known some, or all, so sending again is harmless;
 //! - 409 with 64 hexadecimal digits: the unit's chain does not go on from what it knows. It begins a new one only with a
 //!   receipt that answers this challenge, soon;
-//! - 400 with a line that names the refusal's number: it takes none of them.
+//! - 400 with a line that names the refusal's number: it does not believe one of them.
 
 use super::{Answer, Ask, Client, Connect, Error, Refusal, parse_digest_name};
 use crate::receipt::{Challenge, MAX_LEN, Signed};
@@ -19,7 +19,7 @@ pub const FRAMED_LEN: usize = MAX_LEN + LENGTH_LEN;
 const LENGTH_LEN: usize = 2;
 
 /// Where the answer goes: a challenge, or a line.
-const ANSWER_LEN: usize = 128;
+const ANSWER_LEN: usize = 512;
 
 /// Receipts that are sent together: a body of at most `N` bytes, [`FRAMED_LEN`] for each are enough.
 #[derive(Clone, Debug, Default)]
@@ -63,9 +63,9 @@ impl<const N: usize> Receipts<N> {
 pub enum Delivery {
     /// It keeps them all.
     Kept,
-    /// It keeps none unless a receipt answers this.
+    /// It does not keep them all unless a receipt answers this.
     Challenged(Challenge),
-    /// It keeps none; the number of the refusal, if it said one: `bistable explain` says what it means.
+    /// It does not believe one of them; the number of the refusal, if it said one: `bistable explain` says what it means.
     Refused(Option<u16>),
 }
 
