@@ -192,16 +192,20 @@ fn commands(first: usize, block: &[&str], steps: &mut Vec<Step>) -> Result<()> {
     for (place, text) in block.iter().enumerate() {
         let number = first + place;
         match (text.strip_prefix("$ "), steps.last_mut()) {
-            (_, Some(Step::Run { command, .. })) if goes_on => {
+            (
+                _,
+                Some(Step::Run {
+                    command, status, ..
+                }),
+            ) if goes_on => {
+                let (text, ending) = ending(text)?;
                 command.push('\n');
                 command.push_str(text);
+                *status = ending;
                 goes_on = text.ends_with('\\');
             }
             (Some(text), _) => {
-                let (command, status) = match text.split_once("# exit status ") {
-                    Some((command, status)) => (command.trim_end(), status.trim().parse()?),
-                    None => (text, 0),
-                };
+                let (command, status) = ending(text)?;
                 goes_on = command.ends_with('\\');
                 steps.push(Step::Run {
                     line: number,
@@ -217,6 +221,14 @@ fn commands(first: usize, block: &[&str], steps: &mut Vec<Step>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A command's last line without what it says of its exit status, and that.
+fn ending(line: &str) -> Result<(&str, i32)> {
+    match line.split_once("# exit status ") {
+        Some((command, status)) => Ok((command.trim_end(), status.trim().parse()?)),
+        None => Ok((line, 0)),
+    }
 }
 
 #[cfg(test)]
@@ -240,6 +252,9 @@ one
 …
 three
 $ false # exit status 1
+$ echo four; \\
+  exit 2 # exit status 2
+four
 ```
 
 ```sh
@@ -264,7 +279,7 @@ exit 7 # is not run
 
     #[test]
     fn a_document_that_is_true_is_followed_to_its_end() {
-        assert_eq!(follow(TEXT).unwrap(), 3);
+        assert_eq!(follow(TEXT).unwrap(), 4);
     }
 
     #[test]

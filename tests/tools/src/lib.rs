@@ -31,6 +31,25 @@ pub fn bistable() -> PathBuf {
     path
 }
 
+/// Names the command `bistable` as it is released: optimised, with debug probes.
+pub const RELEASE_VARIABLE: &str = "BISTABLE_RELEASE";
+
+/// The released command; unless [`RELEASE_VARIABLE`] names it, cargo builds it.
+///
+/// # Panics
+/// It cannot be built.
+#[must_use]
+pub fn released() -> PathBuf {
+    if let Some(path) = std::env::var_os(RELEASE_VARIABLE) {
+        return path.into();
+    }
+    let build = ["build", "--release", "-p", "bistable-tools"];
+    let mut cargo = Command::new("cargo");
+    cargo.args(build).args(["--features", "probe"]);
+    succeeds(cargo.current_dir(repository()));
+    target_folder().join("release/bistable")
+}
+
 /// Where cargo puts what it builds.
 #[must_use]
 pub fn target_folder() -> PathBuf {
