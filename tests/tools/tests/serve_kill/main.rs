@@ -1,5 +1,6 @@
 //! What a server says it kept is kept: killed again and again under load, and at full speed.
 
+#[path = "../../../../host-tools/tests/bench/fleet.rs"]
 mod fleet;
 mod meter;
 mod server;
@@ -9,12 +10,11 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bistable_core::digest::Digest;
 use bistable_tools::proof::kept;
 
-use fleet::Fleet;
 use meter::{Cost, Meter};
 use server::Server;
 
@@ -27,11 +27,12 @@ const QUIET: f64 = 0.1;
 #[test]
 fn ten_thousand_receipts_in_a_second_are_verified_and_kept() {
     const UNITS: usize = 1024;
-    const RECEIPTS: u32 = 24;
+    const RECEIPTS: usize = 24;
     let folder = tempfile::tempdir().unwrap();
-    let fleet = Fleet::new(folder.path(), UNITS, RECEIPTS);
+    fleet::make(folder.path(), UNITS);
+    let signed = fleet::signed(UNITS, RECEIPTS);
     let server = Server::start(folder.path());
-    let units: Vec<_> = fleet.0.chunks(4).collect();
+    let units: Vec<_> = signed.chunks(4).collect();
     let meter = Meter::start(server.id());
     thread::scope(|scope| {
         for units in units.chunks(units.len().div_ceil(2)) {
@@ -41,7 +42,7 @@ fn ten_thousand_receipts_in_a_second_are_verified_and_kept() {
     });
     let Cost { took, ours, others } = meter.stop();
     server.kill();
-    let all = UNITS * RECEIPTS as usize;
+    let all = UNITS * RECEIPTS;
     let rate = all as f64 / took;
     // What two cores could do if nobody else wanted them.
     let possible = all as f64 / (ours / 2.0);
@@ -60,6 +61,30 @@ fn ten_thousand_receipts_in_a_second_are_verified_and_kept() {
             possible >= RATE,
             "{possible:.0} in a second, if nobody else wanted the cores"
         ),
+    }
+}
+
+#[test]
+#[ignore = "a measurement that takes a minute: by hand"]
+fn what_twenty_thousand_units_cost() {
+    const UNITS: usize = 20_000;
+    let folder = tempfile::tempdir().unwrap();
+    fleet::make(folder.path(), UNITS);
+    let signed = fleet::signed(UNITS, 2);
+    fs::create_dir(folder.path().join("store")).unwrap();
+    for receipts in 0..=2 {
+        let mut text = String::new();
+        for receipt in signed.iter().flat_map(|all| &all[..receipts]) {
+            kept::write(&mut text, 1, receipt);
+        }
+        fs::write(folder.path().join("store").join(kept::FILE_NAME), &text).unwrap();
+        let began = Instant::now();
+        let server = Server::start(folder.path());
+        let took = began.elapsed().as_secs_f64();
+        let status = fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
+        let resident = status.lines().find(|line| line.starts_with("VmRSS"));
+        println!("{UNITS} units, {receipts} receipts each: started in {took:.1} s, {resident:?}");
+        server.kill();
     }
 }
 
@@ -89,10 +114,11 @@ fn post_all(server: &Server, connections: &[&[Vec<Vec<u8>>]]) {
 #[test]
 fn no_receipt_that_was_acknowledged_is_lost_when_the_server_is_killed() {
     const UNITS: usize = 32;
-    const RECEIPTS: u32 = 600;
-    const KILLS: usize = 40;
+    const RECEIPTS: usize = 600;
+    const KILLS: usize = 30;
     let folder = tempfile::tempdir().unwrap();
-    let fleet = Fleet::new(folder.path(), UNITS, RECEIPTS);
+    fleet::make(folder.path(), UNITS);
+    let signed = fleet::signed(UNITS, RECEIPTS);
     let mut random = fastrand::Rng::with_seed(8);
     // Of each unit, how many were acknowledged.
     let acknowledged: Vec<_> = (0..UNITS).map(|_| AtomicU32::new(0)).collect();
@@ -102,7 +128,7 @@ fn no_receipt_that_was_acknowledged_is_lost_when_the_server_is_killed() {
         let stop = AtomicBool::new(false);
         let pause = Duration::from_micros(random.u64(500..150_000));
         thread::scope(|scope| {
-            for (receipts, acknowledged) in fleet.0.iter().zip(&acknowledged) {
+            for (receipts, acknowledged) in signed.iter().zip(&acknowledged) {
                 let (server, stop) = (server.connect(), &stop);
                 scope.spawn(move || post_until(server, receipts, acknowledged, stop));
             }
@@ -113,7 +139,7 @@ fn no_receipt_that_was_acknowledged_is_lost_when_the_server_is_killed() {
         kills += 1;
         let lines = kept_lines(folder.path());
         let mut promised = 0;
-        for (receipts, acknowledged) in fleet.0.iter().zip(&acknowledged) {
+        for (receipts, acknowledged) in signed.iter().zip(&acknowledged) {
             let acknowledged = acknowledged.load(Ordering::Relaxed) as usize;
             promised += acknowledged;
             for receipt in &receipts[..acknowledged] {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use bistable_tools_tests::target_folder;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Names the command `bistable` as it is released, if it is not the one that cargo built last.
 const RELEASE_VARIABLE: &str = "BISTABLE_RELEASE";
