@@ -10,7 +10,7 @@ use crate::bench::{self, Compared};
 use crate::conformance;
 use crate::demo::{development_ring, emulator, host_tools, toolchain};
 use crate::explore::{COMPARISON, explore};
-use crate::run::{Outcome, built, cargo, repository, run};
+use crate::run::{Outcome, built, cargo, released, repository, run};
 use crate::stories;
 
 enum Finding {
@@ -54,6 +54,7 @@ pub(crate) fn all() -> Outcome {
         host_tools()?;
         Board::ALL.into_iter().try_for_each(development_ring)
     });
+    report.check("debug probes", debug_probes);
     match Board::ALL.map(toolchain).into_iter().collect() {
         Ok(toolchains) => firmware(&mut report, toolchains),
         Err(error) => {
@@ -71,6 +72,16 @@ pub(crate) fn all() -> Outcome {
         }
     }
     report.close()
+}
+
+/// The released tools, with the feature that brings probe-rs. That is compiled once: its tests are released ones too.
+fn debug_probes() -> Outcome {
+    let probe = ["-p", "bistable-probe", "--all-targets"];
+    run(cargo("clippy").args(probe).args(["--", "-D", "warnings"]))?;
+    let tools = ["-p", "bistable-tools", "--features", "probe"];
+    run(cargo("clippy").args(tools).args(["--", "-D", "warnings"]))?;
+    run(cargo("test").args(["--release", "-p", "bistable-probe"]))?;
+    run(cargo("build").arg("--release").args(tools))
 }
 
 /// What goes onto each board, each by itself: built together, they would share their crates' features.
@@ -140,7 +151,8 @@ fn firmware(report: &mut Report, toolchains: Vec<Toolchain>) {
     report.check("the tools at work", || {
         run(cargo("test")
             .args(["-p", "bistable-tools-tests"])
-            .env("BISTABLE", built("bistable")))
+            .env("BISTABLE", built("bistable"))
+            .env("BISTABLE_RELEASE", released("bistable")))
     });
     report.check("conformance, on each board", conformance::on_each_board);
     match report.check("the demo, on each board", stories::on_each_board) {

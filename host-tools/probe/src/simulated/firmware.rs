@@ -16,9 +16,11 @@ pub struct Firmware {
 /// How much of the identity is read.
 pub const IDENTITY_LEN: usize = 128;
 
-/// From the start of RAM: the control block, its one buffer, and the channel's name.
-const BUFFER: u32 = 0x40;
-const NAME: u32 = 0x140;
+/// From the start of RAM, where no flash algorithm overwrites it: the control block, its one buffer, and the channel's
+/// name.
+const BLOCK: u32 = 0x8000;
+const BUFFER: u32 = 0x8040;
+const NAME: u32 = 0x8140;
 const BUFFER_LEN: u32 = 0x100;
 
 impl Firmware {
@@ -53,6 +55,6 @@ impl Firmware {
         // RAM is where the chip says that it is.
         let _ = chip.write(ram.start + NAME, b"log\0");
         let _ = chip.write(ram.start + BUFFER, line);
-        let _ = chip.write(ram.start, &block);
+        let _ = chip.write(ram.start + BLOCK, &block);
     }
 }

@@ -34,14 +34,11 @@ use crate::output::{BAD, FAINT, GOOD, Output, Report, paint};
 /// moment, the same command goes on where it was.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  bistable factory flash --layout layout.toml --register register --common factory.hex --chip nRF52840_xxAA \\\n      \
-                  --unit BST-000042 --boot-test rtt --lock readout --station line-1 --operator ada --key station.pem\n  \
-                  bistable factory flash … --probe 0d28:0204:A --unit BST-000042 --probe 0d28:0204:B --unit BST-000043\n  \
-                  bistable factory flash … --chip bistable-simulated --probe sim:unit.sim --next --dry-run\n\n\
-                  A simulated probe is for training and tests: sim:FILE is a chip whose flash is a file, and \
-                  sim:FILE,fault=NAME one with a fault (erase-leaves-sector, program-flips-bit, program-writes-nothing, \
-                  read-differs, program-fails, silent, wrong-serial, key-stays-open, readout-stays-open, \
-                  bootloader-stays-open)."
+    after_help = "Example:\n  bistable factory flash --layout layout.toml --register register --common factory.hex \
+                  --chip nRF52840_xxAA --unit BST-000042 --boot-test rtt --station line-1 --operator ada --key station.pem\n  \
+                  bistable factory flash --layout layout.toml --register register --common factory.hex \
+                  --chip bistable-simulated --probe sim:a.sim --probe sim:b.sim --next --boot-test rtt \
+                  --lock key,readout,bootloader --station line-1 --operator ada --key station.pem --dry-run"
 )]
 pub struct Arguments {
     /// The product's layout.toml.
@@ -62,7 +59,10 @@ pub struct Arguments {
     /// A chip family that probe-rs does not know, in its YAML.
     #[arg(long, value_name = "FILE")]
     pub chip_description: Option<PathBuf>,
-    /// A probe, VID:PID[:SERIAL] or sim:FILE, once for each unit; without it, the only one that there is.
+    /// A probe, VID:PID[:SERIAL], once for each unit; without it, the only one that there is. sim:FILE is a simulated
+    /// one, for training and tests: a chip whose flash is a file. sim:FILE,fault=NAME has a fault: erase-leaves-sector,
+    /// program-flips-bit, program-writes-nothing, read-differs, program-fails, silent, wrong-serial, key-stays-open,
+    /// readout-stays-open, or bootloader-stays-open.
     #[arg(long, value_name = "PROBE")]
     pub probe: Vec<String>,
     /// A unit's serial number, once for each probe, in the same order.

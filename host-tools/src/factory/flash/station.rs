@@ -317,11 +317,7 @@ fn contents(arguments: &Arguments, facts: &Facts) -> Result<(Vec<Contents>, [Dig
             }
         }
     }
-    let slots = contents.iter().find(|it| it.name == product.slots_flash);
-    let digests = [
-        Digest::of(&bytes),
-        slots.map_or_else(Digest::default, |slots| Digest::of(&slots.bytes)),
-    ];
+    let digests = [Digest::of(&bytes), without_bootloader(product, &contents)];
     if let Some(path) = &arguments.bootloader {
         let flash = &product.bootloader.flash;
         if let Some(flash) = contents.iter_mut().find(|it| it.name == *flash) {
@@ -337,6 +333,24 @@ fn contents(arguments: &Arguments, facts: &Facts) -> Result<(Vec<Contents>, [Dig
             || contents.bytes.iter().any(|byte| *byte != ERASED)
     });
     Ok((contents, digests))
+}
+
+/// The digest of the flash with the slots, as `factory provision` records it: the bootloader is no part of it.
+fn without_bootloader(product: &Product, contents: &[Contents]) -> Digest {
+    let slots = contents.iter().find(|it| it.name == product.slots_flash);
+    let mut bytes = slots.map_or_else(Vec::new, |slots| slots.bytes.clone());
+    let Partition {
+        flash,
+        offset,
+        size,
+    } = &product.bootloader;
+    let place = *offset as usize..(*offset + *size) as usize;
+    if *flash == product.slots_flash
+        && let Some(bootloader) = bytes.get_mut(place)
+    {
+        bootloader.fill(ERASED);
+    }
+    Digest::of(&bytes)
 }
 
 /// What all units have in common is nobody's identity.
