@@ -72,6 +72,23 @@ impl Desk {
         units.keys(serial)
     }
 
+    /// Whether a receipt is believed. One that seems forged may be by the new key of a unit that was made again since
+    /// the birth records were looked at.
+    fn authenticate(&self, frame: &[u8]) -> Result<Authentic, Refused> {
+        let verdict = authenticate(frame, |serial| self.keys(serial));
+        if verdict != Err(Refused::Forged) {
+            return verdict;
+        }
+        match self.0.units.look_again() {
+            Ok(true) => authenticate(frame, |serial| self.0.units.keys(serial)),
+            Ok(false) => verdict,
+            Err(error) => {
+                say(&error.to_string());
+                verdict
+            }
+        }
+    }
+
     /// Which of the receipts in `body` are believed, and why the first of the others is not.
     fn read(&self, body: &[u8]) -> Read {
         let mut read = Read::default();
@@ -83,7 +100,7 @@ impl Desk {
                 None => (Err(Refused::ReceiptTruncated), &[][..]),
             };
             rest = behind;
-            match frame.and_then(|frame| authenticate(frame, |serial| self.keys(serial))) {
+            match frame.and_then(|frame| self.authenticate(frame)) {
                 Ok(receipt) => read.believed.push(receipt),
                 Err(refused) => {
                     let unit = frame.ok().and_then(|frame| Signed::new_checked(frame).ok());

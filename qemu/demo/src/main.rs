@@ -207,12 +207,14 @@ fn run(updater: &mut DemoUpdater, network: &mut Network, unit: &Unit) -> ! {
             judge(updater, &mut said, &mut reporter);
             crash(updater);
         } else {
+            // Before a newer image takes this one's place.
             reporter.note(updater);
-            if let Some(digest) = look_for_images(updater, network, unit, &mut reported) {
-                reporter.hand_over(updater, network, unit);
-                if digest != updater.device().digest && refused != Some(digest) {
-                    refused = install(updater, network, unit, digest);
-                }
+            reporter.hand_over(updater, network, unit);
+            if let Some(digest) = look_for_images(updater, network, unit, &mut reported)
+                && digest != updater.device().digest
+                && refused != Some(digest)
+            {
+                refused = install(updater, network, unit, digest);
             }
         }
         wait(updater);

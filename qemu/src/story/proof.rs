@@ -136,21 +136,28 @@ fn believed(world: &World, newest: &Signed, running: &str) -> Result<()> {
         "the receipt is of another unit, or another image"
     );
     let store = world.places.file("store").to_string_lossy().into_owned();
-    let devices =
-        |filter: &[&str]| world.bistable(&[&["devices", &store][..], &proof, filter].concat());
-    let all = devices(&[])?;
-    observed("tools", all.trim_end());
-    ensure!(all.contains(&running[..8]), "v11 is not listed");
-    ensure!(
-        devices(&["--drifting"])?.contains(UNIT),
-        "the unit is not listed as drifting"
-    );
-    for name in NEVER_HEALTHY {
-        let listed = devices(&["--image", &built(world, name)?])?;
+    let devices = |filter: &[&str]| {
+        let arguments = [&["devices", &store][..], &proof, filter].concat();
+        world.bistable(&arguments)
+    };
+    let said = devices(&[])?;
+    observed("tools", said.trim_end());
+    let listed = |filter: &[&str]| -> Result<Vec<Listed>> {
+        let json = devices(&[filter, &["--json"]].concat())?;
+        let list: List =
+            serde_json::from_str(&json).context("read what bistable devices printed")?;
+        Ok(list.devices)
+    };
+    for filter in [&[][..], &["--drifting"]] {
+        let is_it = |listed: &Listed| listed.unit == UNIT && listed.image == running;
         ensure!(
-            !listed.contains(UNIT),
-            "the unit is listed as running {name}"
+            matches!(&listed(filter)?[..], [one] if is_it(one)),
+            "{UNIT} is not the only device listed, or not with v11: {filter:?}"
         );
+    }
+    for name in NEVER_HEALTHY {
+        let listed = listed(&["--image", &built(world, name)?])?;
+        ensure!(listed.is_empty(), "somebody is listed as running {name}");
     }
     observed(
         "server",
@@ -170,6 +177,18 @@ fn ensure_says(signed: &Signed, digest: &str, state: State) -> Result<()> {
         &digest[..8]
     );
     Ok(())
+}
+
+/// What `bistable devices --json` lists.
+#[derive(Deserialize)]
+struct List {
+    devices: Vec<Listed>,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    unit: String,
+    image: String,
 }
 
 /// A line of what the server kept.
