@@ -115,6 +115,11 @@ impl<K: DeviceKey> Witness<K> {
         self.key.public()
     }
 
+    /// Whether the ledger cannot be written any more, in this boot at least: there will be no receipt.
+    pub const fn is_worn_out(&self) -> bool {
+        matches!(self.found, Found::WornOut)
+    }
+
     /// Whether a receipt should be made though nobody asked: something that it says has changed since the last one,
     /// or a day has gone by in this boot. Never if none can be kept.
     ///
@@ -151,7 +156,7 @@ impl<K: DeviceKey> Witness<K> {
         if challenge.is_some() && !answers.has_token() {
             return Err(NoReceipt::TooManyChallenges);
         }
-        if !matches!(self.found, Found::WornOut) {
+        if !self.is_worn_out() {
             // Whatever was remembered: the next one follows what the ledger says.
             self.look(flash, watchdog);
         }
