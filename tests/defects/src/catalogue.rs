@@ -353,8 +353,4 @@ pub const DEFECTS: &[Defect] = &[
         "failed-receipt-given-out",
         "a receipt is given out though it could not be kept",
     ),
-    defect(
-        "worn-out-ledger-speaks",
-        "what a ledger holds that could not be made whole is given out",
-    ),
 ];

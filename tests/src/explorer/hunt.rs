@@ -127,7 +127,7 @@ const STORIES: &[Prey] = &[
     ]),
     prey("w8", "receipts-failures", ONE)
         .at_most(20_000)
-        .shows(&["failed-receipt-given-out", "worn-out-ledger-speaks"]),
+        .shows(&["failed-receipt-given-out"]),
     prey("w8", "fuses-alone", NO_CUT).shows(&["fuses-ignored"]),
     prey("w8", "fuses", ONE).at_most(20_000).shows(&[
         "fuses-never-raised",

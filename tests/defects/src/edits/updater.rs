@@ -276,9 +276,6 @@ pub(super) const EDITS: &[Edit] = &[
                 Found::Nothing
             }
             Opened::Sound { snapshot, .. } => Found::of(&snapshot),
-            Opened::GaveUp(snapshot) if bistable_core::planted::is("worn-out-ledger-speaks") => {
-                Found::of(&snapshot)
-            }
 "#,
     },
 ];
