@@ -4,6 +4,7 @@
 use bistable_core::digest::Digest;
 use bistable_core::handover::{JournalHealth, Standing};
 use bistable_core::layout::{JournalLayout, Slot};
+use bistable_core::ledger::{Entry, Ledger};
 use bistable_core::reset::ResetReason;
 use bistable_core::state::{Budget, SlotState};
 use bistable_core::version::Version;
@@ -16,7 +17,7 @@ use bistable_updater::drift::{Drift, Finding};
 use bistable_updater::identity::Serial;
 use bistable_updater::locks::{Lock, Locks};
 use bistable_updater::receipt::{Challenge, Receipt, Signed};
-use bistable_updater::witness::{NoReceipt, Witness};
+use bistable_updater::witness::{NoReceipt, Witness, owner};
 
 /// A sector holds five copies and some room.
 const SECTOR: usize = 2048;
@@ -291,6 +292,70 @@ fn what_comes_and_goes_wears_the_ledger_eight_times_in_a_boot_and_once_a_day() {
         }
     }
     assert_eq!(unit.erases() - before, 8 + 9);
+}
+
+#[test]
+fn an_update_that_is_confirmed_at_its_first_boot_makes_four_receipts_and_later_boots_none() {
+    let intact = Drift {
+        own: Finding::Intact,
+        other: Finding::Intact,
+    };
+    let trial = SlotState::Trial(image(2), Budget::new(3));
+    let on_trial = Device {
+        digest: Digest::of(b"new image"),
+        running: Slot::B,
+        standing: Standing::Trial,
+        slots: [SlotState::Confirmed(image(1)), trial],
+        ..device()
+    };
+    let confirmed = Device {
+        standing: Standing::Confirmed,
+        slots: [1, 2].map(|number| SlotState::Confirmed(image(number))),
+        ..on_trial
+    };
+    let measured = |drift| Device { drift, ..confirmed };
+    let half = Drift {
+        other: Finding::NotYet,
+        ..intact
+    };
+    let life = [on_trial, confirmed, measured(half), measured(intact)];
+    let mut unit = Unit::<8>::with_receipts(2, 1);
+    let before = unit.erases();
+    let mut witness = unit.boot();
+    for says in &life {
+        while witness.is_due(says, 0) {
+            let (flash, watchdog) = (&mut unit.flash, &mut unit.watchdog);
+            witness.receipt(says, None, 0, flash, watchdog).unwrap();
+        }
+    }
+    assert_eq!(unit.erases() - before, 4);
+    for says in &life[1..] {
+        assert!(!unit.boot().is_due(says, 0));
+    }
+}
+
+#[test]
+fn a_newer_images_receipts_are_counted_on_by_an_image_that_cannot_read_them() {
+    let mut unit = Unit::<8>::with_receipts(2, 1);
+    let serial = Serial::try_from(unit.serial).unwrap();
+    let place = JournalLayout {
+        offset: SECTOR as u32,
+        sector_size: SECTOR as u32,
+        sectors: 2,
+    };
+    let unknown = [9; 50];
+    let mut ledger = Ledger::new(place, owner(&unit.key().public(), &serial));
+    ledger.open(&mut unit.flash, &mut unit.watchdog);
+    let entry = Entry::new(2, &unknown).unwrap();
+    let written = ledger.write(&mut unit.flash, &mut unit.watchdog, &entry);
+    written.unwrap();
+    let mut witness = unit.boot();
+    assert_eq!(unit.kept(&witness)[0].as_bytes(), unknown);
+    assert!(witness.is_due(&device(), 0));
+    let next = says(&unit.receipt(&mut witness).unwrap());
+    assert_eq!(next.number, 3);
+    assert_eq!(next.previous, Digest::of(&unknown).0);
+    assert_eq!(unit.kept(&witness).len(), 2);
 }
 
 // ---- Challenges ----

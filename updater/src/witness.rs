@@ -84,6 +84,17 @@ struct Newest {
     says: Option<Receipt>,
 }
 
+impl Found {
+    fn of(newest: &Entry) -> Self {
+        let says = Signed::new_checked(newest.receipt());
+        Self::Newest(Newest {
+            number: newest.number(),
+            digest: Digest::of(newest.receipt()),
+            says: says.ok().map(|(_, receipt)| receipt),
+        })
+    }
+}
+
 impl<K: DeviceKey> Witness<K> {
     /// The witness of this unit, whose ledger lies at `place`, `now` in milliseconds since this boot. Heals the ledger
     /// if the power was cut while it was written; else there is no flash operation.
@@ -113,6 +124,11 @@ impl<K: DeviceKey> Witness<K> {
     /// The public key of the unit.
     pub fn public(&self) -> [u8; 32] {
         self.key.public()
+    }
+
+    /// Whether the ledger cannot be written any more, in this boot at least: there will be no receipt.
+    pub const fn is_worn_out(&self) -> bool {
+        matches!(self.found, Found::WornOut)
     }
 
     /// Whether a receipt should be made though nobody asked: something that it says has changed since the last one,
@@ -151,7 +167,7 @@ impl<K: DeviceKey> Witness<K> {
         if challenge.is_some() && !answers.has_token() {
             return Err(NoReceipt::TooManyChallenges);
         }
-        if !matches!(self.found, Found::WornOut) {
+        if !self.is_worn_out() {
             // Whatever was remembered: the next one follows what the ledger says.
             self.look(flash, watchdog);
         }
@@ -205,14 +221,7 @@ impl<K: DeviceKey> Witness<K> {
     /// Opens the ledger, and heals it.
     fn look<F: NorFlash>(&mut self, flash: &mut F, watchdog: &mut impl Watchdog) {
         self.found = match self.ledger.open(flash, watchdog) {
-            Opened::Sound { snapshot, .. } => {
-                let says = Signed::new_checked(snapshot.receipt());
-                Found::Newest(Newest {
-                    number: snapshot.number(),
-                    digest: Digest::of(snapshot.receipt()),
-                    says: says.ok().map(|(_, receipt)| receipt),
-                })
-            }
+            Opened::Sound { snapshot, .. } => Found::of(&snapshot),
             Opened::Lost => Found::Nothing,
             Opened::GaveUp(_) => Found::WornOut,
         };
@@ -258,8 +267,9 @@ impl<K: DeviceKey> Witness<K> {
     }
 }
 
-/// Whose the ledger is: this key's and this unit's.
-fn owner(public: &[u8; 32], unit: &Serial) -> Digest {
+/// Whose a ledger is: this key's and this unit's, as the [`bistable_core::ledger`] has it.
+#[must_use]
+pub fn owner(public: &[u8; 32], unit: &Serial) -> Digest {
     let mut name = heapless::Vec::<u8, { 32 + bistable_core::request::MAX_UNIT_LEN }>::new();
     // There is room for both.
     let _ = name.extend_from_slice(public);

@@ -324,4 +324,33 @@ pub const DEFECTS: &[Defect] = &[
         "fuses-raised-again",
         "the fuses are raised at each start to what they hold",
     ),
+    // The ledger.
+    defect(
+        "receipt-given-out-unkept",
+        "a receipt is given out, and nothing written",
+    ),
+    defect(
+        "receipt-kept-twice",
+        "a receipt is written into two sectors",
+    ),
+    defect(
+        "receipts-replace-the-ledger",
+        "a receipt is written as the first one is: the whole ledger is erased before",
+    ),
+    defect(
+        "ledger-not-healed-before-it-speaks",
+        "the witness says what the ledger reads as, and heals it only before it writes",
+    ),
+    defect(
+        "number-not-raised",
+        "a receipt has the number of the one before it",
+    ),
+    defect(
+        "cut-ledger-begins-again",
+        "a ledger that had to be healed counts as lost",
+    ),
+    defect(
+        "failed-receipt-given-out",
+        "a receipt is given out though it could not be kept",
+    ),
 ];

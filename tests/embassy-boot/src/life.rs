@@ -190,6 +190,7 @@ impl World {
             journal: 0..0,
             journal_sector: PAGE,
             layout: bistable_tests::fixtures::layout().digest,
+            ledger: None,
         };
         Self {
             parts,

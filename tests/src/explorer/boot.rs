@@ -17,6 +17,7 @@ use super::choices::Choices;
 use super::hardware::{Failures, Hardware};
 use super::invariants::{Invariant, Violation};
 use super::jump::jump;
+use super::ledger::Given;
 use super::machine::{Machine, Reset};
 use super::point::Point;
 use super::running::{Crash, Does, Running};
@@ -157,7 +158,14 @@ pub(super) fn boot<const W: usize, const J: usize, const S: usize>(
     let end = |retained: Option<Rc<Retained>>| State {
         truths: hardware.truths(),
         ghost: known_behind(&state.ghost, &notes, &hardware),
-        row: 0,
+        given: match world.job.row() {
+            Some(most) if hardware.desk.row > most => Given::Unknown,
+            _ => hardware.desk.given,
+        },
+        row: match world.ledger {
+            Some(_) => hardware.desk.row,
+            None => 0,
+        },
         flipped: false,
         spoilt: state.spoilt,
         abnormal: if retained.is_some() { abnormal } else { 0 },
@@ -307,6 +315,7 @@ fn live<const W: usize, const J: usize, const S: usize>(
             return End::Idle;
         }
     };
+    application.bears_witness(&mut updater);
     match (does, crash) {
         (Some(does), _) => application.on_trial(&mut updater, does),
         (None, Some(crash)) => application.crash(&mut updater, crash),

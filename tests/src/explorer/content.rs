@@ -6,13 +6,35 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use bistable_core::digest::Digest;
+use bistable_core::ledger::RECORD_LEN;
 use bistable_core::snapshot::{self, SNAPSHOT_LEN};
 use bistable_core::state::Snapshot;
 use foldhash::fast::FixedState;
 
+use super::ledger::Named;
+
 /// Where a copy's sequence number lies, and what depends on it.
 const SEQUENCE: Range<usize> = 4..8;
 const CHECKSUM: Range<usize> = SNAPSHOT_LEN - 4..SNAPSHOT_LEN;
+
+/// What the copies in a sector are, and whose.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Keeps {
+    /// The journal's.
+    Snapshots(Digest),
+    /// The ledger's.
+    Receipts(Digest),
+}
+
+impl Keeps {
+    /// Length of a copy in bytes.
+    pub(super) const fn copy_len(self) -> usize {
+        match self {
+            Self::Snapshots(_) => SNAPSHOT_LEN,
+            Self::Receipts(_) => RECORD_LEN,
+        }
+    }
+}
 
 /// What one program call wrote, or a part of it.
 #[derive(Debug)]
@@ -23,10 +45,12 @@ pub struct Content {
     pub(super) hash: u64,
     /// Of a valid copy in the journal, or of a piece of a copy that may become whole again.
     pub(super) sequence: Option<u32>,
-    /// Whether it is a valid copy in the journal.
+    /// Whether it is a valid copy.
     is_copy: bool,
-    /// Where in a copy of the journal it begins, and the layout that copies name.
-    place: Option<(u32, Digest)>,
+    /// The receipt that it is, if it is a valid copy in the ledger.
+    pub(super) receipt: Option<Named>,
+    /// Where in a copy it begins, and what copies are there.
+    place: Option<(u32, Keeps)>,
     /// What is left of it when it is written, or erased, only in part.
     garbage: OnceCell<Rc<Content>>,
     /// The same but for one unit.
@@ -34,10 +58,15 @@ pub struct Content {
 }
 
 impl Content {
-    /// These bytes; `place` says where in a copy of the journal they begin, and the layout that copies name.
-    pub(super) fn new(bytes: &[u8], place: Option<(u32, Digest)>) -> Rc<Self> {
-        let (mut sequence, mut is_copy) = (None, false);
-        let hash = if let Some((begin, layout)) = place {
+    /// These bytes; `place` says where in a copy they begin, and what copies are there.
+    pub(super) fn new(bytes: &[u8], place: Option<(u32, Keeps)>) -> Rc<Self> {
+        let (mut sequence, mut is_copy, mut receipt) = (None, false, None);
+        let hash = if let Some((_, Keeps::Receipts(owner))) = place {
+            // Which receipt it is, is for the ledger's fingerprint to say; all that is none is the same.
+            (sequence, receipt) = Named::in_copy(bytes, owner).unzip();
+            is_copy = receipt.is_some();
+            0
+        } else if let Some((begin, Keeps::Snapshots(layout))) = place {
             let mut masked = bytes.to_vec();
             for (byte, at) in masked.iter_mut().zip(begin as usize..) {
                 if SEQUENCE.contains(&at) || CHECKSUM.contains(&at) {
@@ -59,6 +88,7 @@ impl Content {
             hash: hash ^ u64::from(is_copy),
             sequence,
             is_copy,
+            receipt,
             place,
             garbage: OnceCell::new(),
             lacking: OnceCell::new(),
@@ -71,9 +101,10 @@ impl Content {
         copy.ok().and_then(snapshot::decode)
     }
 
-    /// Whether it is what a copy of the journal is not: nothing asks more of it.
+    /// Whether it is what a copy is not: nothing asks more of it.
     pub(super) fn is_garbage(&self) -> bool {
-        self.place.is_some() && self.bytes.len() == SNAPSHOT_LEN && !self.is_copy
+        let is_whole = |(_, keeps): (u32, Keeps)| self.bytes.len() == keeps.copy_len();
+        self.place.is_some_and(is_whole) && !self.is_copy
     }
 
     /// All but the second unit, which is blank.

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::ledger::Given;
 use super::path::How;
 use super::point::{Operation, Point};
 use super::scenario::Erases;
@@ -80,22 +81,24 @@ pub(super) fn after_cut(
 ) -> Option<State> {
     let is_known = before.ghost != Ghost::Unknown;
     let acted = point.durable.is_some() || point.acted && is_known;
-    let row = if acted {
-        1
-    } else {
-        before.row.saturating_add(1)
+    let row_before = match world.ledger {
+        Some(_) => point.ledger_row,
+        None if acted => 0,
+        None => before.row,
     };
-    let (ghost, row) = match world.job.row() {
+    let row = row_before.saturating_add(1);
+    let (ghost, given, row) = match world.job.row() {
         // More in a row than it survives for certain: nothing is known any more.
-        Some(most) if row > most && world.job.beyond => (Ghost::Unknown, most + 1),
+        Some(most) if row > most && world.job.beyond => (Ghost::Unknown, Given::Unknown, most + 1),
         Some(most) if row > most => return None,
-        Some(_) => (ghost.clone(), row),
-        None => (ghost.clone(), 1),
+        Some(_) => (ghost.clone(), point.given, row),
+        None => (ghost.clone(), point.given, 1),
     };
     Some(State {
         truths: cut(world, point, how.outcome),
         retained: how.keeps_ram.then(|| point.retained.clone()),
         ghost,
+        given,
         row,
         flipped: before.flipped && !acted,
         spoilt: before.spoilt,

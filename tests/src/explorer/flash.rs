@@ -107,18 +107,17 @@ impl Flash {
         Ok(())
     }
 
-    /// Decides what an undecided cell reads as. In the journal every copy is read at each boot, and what counts
+    /// Decides what an undecided cell reads as. In journal and ledger every copy is read at each boot, and what counts
     /// is how many of a sector are valid: so all of a sector are decided at once, by that number; which bad
     /// reading the others have goes round. Elsewhere each cell takes every reading.
     fn decide(&mut self, place: usize, choices: &mut Choices) {
         let cell = self.undecided[place].clone();
         let shape = self.shape.clone();
-        if !shape.journal.contains(&cell.start) {
+        let Some(whole) = shape.sector_at(cell.start) else {
             let reading = READINGS[choices.choose(READINGS.len())];
             return self.settle(&cell, reading);
-        }
-        let sector = (cell.start - shape.journal.start) / shape.journal_sector;
-        let whole = shape.journal_sector(sector);
+        };
+        let sector = whole.start / shape.journal_sector;
         let mut cells = self.undecided.clone();
         cells.retain(|cell| whole.contains(&cell.start));
         // As many as there are, one less, and so on; none in each bad way.

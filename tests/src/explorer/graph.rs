@@ -261,7 +261,10 @@ impl Explorer<'_> {
             // Behind the operation before, and before this one: the same, unless something was said in between.
             let is_told_apart = number.checked_sub(1).is_none_or(|before| {
                 let (earlier, known) = &run.points[before];
-                earlier.acted != point.acted || !known.is(ghost)
+                earlier.acted != point.acted
+                    || earlier.given != point.given
+                    || earlier.ledger_row != point.ledger_row
+                    || !known.is(ghost)
             });
             for outcome in outcomes(&point.operation, self.world.job.erases) {
                 if *outcome == Outcome::Before && !is_told_apart {

@@ -15,6 +15,7 @@ use super::choices::Choices;
 use super::content::Content;
 use super::flash::{Error, Flash};
 use super::invariants::{Invariant, Violation};
+use super::ledger::Desk;
 use super::point::{Operation, Point};
 use super::state::{Known, Retained, State, Truths};
 use super::truth::Outcome;
@@ -57,7 +58,7 @@ pub(super) struct Hardware {
     resets: bool,
     /// What happened, in order.
     pub(super) points: Vec<Point>,
-    failures: Failures,
+    pub(super) failures: Failures,
     /// Operations that reported failure.
     pub(super) failed: u32,
     /// Whether this boot has read a slot.
@@ -70,7 +71,7 @@ pub(super) struct Hardware {
     pub(super) attempted: Option<Rc<Known>>,
     /// So many copies of it.
     copies: u8,
-    /// What was programmed last, and whether it was to the journal.
+    /// What was programmed last, and whether it was a copy in journal or ledger.
     last: Option<(bool, Rc<Content>)>,
     /// Erases of each sector of the slots' flash since the last installation began.
     pub(super) erased: Vec<u8>,
@@ -78,6 +79,8 @@ pub(super) struct Hardware {
     pub(super) journal_erases: u32,
     /// Erases of sectors of the slots.
     pub(super) slot_erases: u32,
+    /// What this boot does with the ledger.
+    pub(super) desk: Desk,
     /// The first one.
     pub(super) violation: Option<Violation>,
 }
@@ -112,6 +115,7 @@ impl Hardware {
             erased: vec![0; world.shapes[0].sectors() as usize],
             journal_erases: 0,
             slot_erases: 0,
+            desk: Desk::new(world, state),
             violation: None,
         }
     }
@@ -174,7 +178,9 @@ impl Hardware {
             return Err(Error::Misused);
         }
         for at in (from..to).step_by(unit as usize) {
-            if self.is_journal(flash, at) {
+            if self.is_in_ledger(flash, at) {
+                self.erases_in_ledger();
+            } else if self.is_journal(flash, at) {
                 self.journal_erases += 1;
                 self.copies = 0;
             } else {
@@ -188,6 +194,7 @@ impl Hardware {
             self.flashes[flash].erase(at, outcome);
             if fails {
                 self.failed += 1;
+                self.failed_in_ledger();
                 return Err(Error::Failed);
             }
         }
@@ -203,7 +210,9 @@ impl Hardware {
         }
         let in_journal = self.is_journal(flash, at);
         let content = self.content(flash, at, bytes);
-        if in_journal {
+        if self.is_in_ledger(flash, at) {
+            // Whether a receipt is kept is for the witness to say.
+        } else if in_journal {
             let says = content.says();
             if says.as_ref() != self.attempted.as_ref().map(|known| &known.snapshot) {
                 self.attempted = says.map(Known::new);
@@ -221,6 +230,7 @@ impl Hardware {
         self.flashes[flash].program(at, &content, outcome);
         if fails {
             self.failed += 1;
+            self.failed_in_ledger();
             return Err(Error::Failed);
         }
         if in_journal {
@@ -259,15 +269,15 @@ impl Hardware {
 
     /// What is programmed; the copies of a journal share theirs.
     fn content(&mut self, flash: usize, at: u32, bytes: &[u8]) -> Rc<Content> {
-        let in_journal = self.is_journal(flash, at);
-        if let Some((was_in_journal, last)) = &self.last
+        let is_copy = self.flashes[flash].shape.sector_at(at).is_some();
+        if let Some((was_copy, last)) = &self.last
             && *last.bytes == *bytes
-            && *was_in_journal == in_journal
+            && *was_copy == is_copy
         {
             return last.clone();
         }
         let content = self.flashes[flash].shape.content(at, bytes);
-        self.last = Some((in_journal, content.clone()));
+        self.last = Some((is_copy, content.clone()));
         content
     }
 
@@ -281,6 +291,8 @@ impl Hardware {
             acted: self.acted,
             durable: self.durable.clone(),
             attempted: self.attempted.clone(),
+            given: self.desk.given,
+            ledger_row: self.desk.row,
         });
         self.choices.passed = self.points.len() as u32;
     }

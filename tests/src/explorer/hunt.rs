@@ -117,6 +117,17 @@ const STORIES: &[Prey] = &[
     prey("w8", "cut-off", NO_CUT)
         .at_most(20_000)
         .shows(&["cut-off-not-forgiven"]),
+    prey("w8", "receipts", ONE).at_most(20_000).shows(&[
+        "receipt-given-out-unkept",
+        "receipt-kept-twice",
+        "receipts-replace-the-ledger",
+        "ledger-not-healed-before-it-speaks",
+        "number-not-raised",
+        "cut-ledger-begins-again",
+    ]),
+    prey("w8", "receipts-failures", ONE)
+        .at_most(20_000)
+        .shows(&["failed-receipt-given-out"]),
     prey("w8", "fuses-alone", NO_CUT).shows(&["fuses-ignored"]),
     prey("w8", "fuses", ONE).at_most(20_000).shows(&[
         "fuses-never-raised",

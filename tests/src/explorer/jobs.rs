@@ -120,12 +120,13 @@ const UPDATE: Scenario = Scenario {
     flips: Flips::Never,
     crashes: false,
     fuses: false,
+    receipts: false,
     failures: 0,
     dead: None,
 };
 
 /// The stories.
-pub const SCENARIOS: [Scenario; 39] = [
+pub const SCENARIOS: [Scenario; 42] = [
     UPDATE,
     Scenario {
         name: "moods",
@@ -436,6 +437,29 @@ pub const SCENARIOS: [Scenario; 39] = [
         start: Start::ForgedAndBlank,
         offers: &[],
         goal: None,
+        ..UPDATE
+    },
+    Scenario {
+        name: "receipts",
+        about: "a confirmed image makes receipts, none to two in a boot, from the first one on",
+        offers: &[],
+        goal: None,
+        receipts: true,
+        ..UPDATE
+    },
+    Scenario {
+        name: "receipts-update",
+        about: "the same, while an image is offered, installed, tried and confirmed",
+        receipts: true,
+        ..UPDATE
+    },
+    Scenario {
+        name: "receipts-failures",
+        about: "receipts, and an operation of the ledger reports failure",
+        offers: &[],
+        goal: None,
+        receipts: true,
+        failures: 1,
         ..UPDATE
     },
 ];

@@ -1,10 +1,12 @@
 //! What a state is remembered by: all that decides what happens next, and nothing that is only counted.
 
 use std::hash::{BuildHasher, Hash, Hasher};
+use std::ops::Range;
 
 use bistable_core::handover::Handover;
 use foldhash::fast::FixedState;
 
+use super::ledger::{self, Given};
 use super::shape::Shape;
 use super::state::{Ghost, State};
 use super::truth::Truth;
@@ -16,6 +18,7 @@ pub(super) fn key_of(world: &World, state: &State, relative: bool) -> u128 {
     for (truth, shape) in state.truths.iter().zip(&world.shapes) {
         truth.fingerprint(shape, relative, &mut words);
     }
+    ledger::fingerprint(world, state, &mut words);
     let mut lanes = [1, 2].map(|seed| FixedState::with_seed(seed).build_hasher());
     let retained = state.retained.as_deref().and_then(Handover::decode);
     // What is only counted, and decides nothing.
@@ -30,6 +33,7 @@ pub(super) fn key_of(world: &World, state: &State, relative: bool) -> u128 {
         words.hash(lane);
         retained.hash(lane);
         (state.flipped, state.spoilt, state.fused, state.abnormal).hash(lane);
+        (state.given == Given::Unknown).hash(lane);
         match &state.ghost {
             Ghost::Unknown => 0_u8.hash(lane),
             Ghost::Known { state, pending } => {
@@ -48,20 +52,14 @@ impl Truth {
     /// distances below the number of sectors: code compares them and adds one to the highest that it can read,
     /// which may be just what a copy has that it cannot read.
     pub fn fingerprint(&self, shape: &Shape, relative: bool, words: &mut Vec<u64>) {
-        let cells = self.cells().iter();
-        let in_journal = cells.filter(|cell| shape.journal.contains(&cell.at));
-        let mut sequences: Vec<u32> = in_journal
-            .filter_map(|cell| cell.content.sequence)
-            .collect();
-        sequences.sort_unstable();
-        sequences.dedup();
-        let ranks = if relative {
-            let sectors = shape.journal.len() as u32 / shape.journal_sector;
-            closed_up(&sequences, sectors.saturating_sub(1))
-        } else {
-            sequences.clone()
-        };
+        let in_journal = self.ranks(shape, &shape.journal, relative);
+        let ledger = shape.ledger.as_ref().map(|(place, _)| place);
+        let in_ledger = ledger.map(|place| (place, self.ranks(shape, place, relative)));
         for cell in self.cells() {
+            let (sequences, ranks) = match &in_ledger {
+                Some((place, ranks)) if place.contains(&cell.at) => ranks,
+                _ => &in_journal,
+            };
             let rank = cell.content.sequence.map_or(0, |sequence| {
                 let place = sequences.binary_search(&sequence);
                 place.map_or(0, |place| ranks[place])
@@ -72,6 +70,21 @@ impl Truth {
         words.push(u64::MAX);
         words.push(self.unerased as u64);
         words.push((self.unerased >> 64) as u64);
+    }
+
+    /// The sequence numbers in one journal, and what they count as.
+    fn ranks(&self, shape: &Shape, place: &Range<u32>, relative: bool) -> (Vec<u32>, Vec<u32>) {
+        let cells = self.cells_in(place).iter();
+        let mut sequences: Vec<u32> = cells.filter_map(|cell| cell.content.sequence).collect();
+        sequences.sort_unstable();
+        sequences.dedup();
+        let ranks = if relative {
+            let sectors = place.len() as u32 / shape.journal_sector;
+            closed_up(&sequences, sectors.saturating_sub(1))
+        } else {
+            sequences.clone()
+        };
+        (sequences, ranks)
     }
 }
 

@@ -18,7 +18,7 @@
 //! | `point`, `hardware`, `machine` | what the crates run on, and the points at which it can be cut |
 //! | `state`, `boot`, `running` | one boot: bootloader, updater, and the application around it |
 //! | `cuts`, `graph`, `key`, `walk`, `path` | from state to state, all of them or drawn |
-//! | `invariants`, `watch`, `jump`, `wear`, `distances`, `rest` | what must hold, and the checks of it |
+//! | `invariants`, `watch`, `jump`, `ledger`, `wear`, `distances`, `rest` | what must hold, and the checks of it |
 //! | `findings`, `report`, `retell`, `words` | what came of it, for people and for machines |
 
 mod boot;
@@ -35,6 +35,7 @@ pub mod invariants;
 pub mod jobs;
 mod jump;
 mod key;
+mod ledger;
 mod machine;
 pub mod path;
 pub mod plan;

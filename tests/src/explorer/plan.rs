@@ -108,6 +108,13 @@ pub fn short() -> Vec<Task> {
     tasks.extend(each_with("w8", &SCENARIOS));
     tasks.extend(each_with("w4-shared", &FIELD));
     tasks.extend(lost_sector().map(|story| to_the_end(story, 60_000)));
+    let ledgers = [
+        ("w4-shared", BOTH[1]),
+        ("w8-n3", BOTH[0]),
+        ("w32-4k", BOTH[0]),
+    ];
+    let ledgers = ledgers.map(|(geometry, erases)| job(geometry, "receipts", erases));
+    tasks.extend(ledgers.map(|story| to_the_end(story, 20_000)));
     for geometry in REALISTIC {
         let update = job(geometry.name, "update", Erases::ComeAndGo);
         tasks.push(Task::new(update, Way::Cuts(1), u64::MAX));
@@ -138,6 +145,7 @@ pub fn full(minutes: u64) -> Vec<Task> {
     for erases in BOTH {
         tasks.extend(each(&small, "revert", erases, u64::MAX));
         tasks.extend(each(&small, "give-up", erases, u64::MAX));
+        tasks.extend(each(&small, "receipts", erases, u64::MAX));
     }
     tasks.extend(each(&small, "update", Erases::ComeAndGo, u64::MAX));
     tasks.extend(more());
@@ -154,7 +162,9 @@ pub fn full(minutes: u64) -> Vec<Task> {
 /// The other stories, as far as is said.
 fn more() -> Vec<Task> {
     let mut tasks = Vec::new();
-    let is_new = |scenario: &&Scenario| !["update", "revert", "give-up"].contains(&scenario.name);
+    let is_new = |scenario: &&Scenario| {
+        !["update", "revert", "give-up", "receipts"].contains(&scenario.name)
+    };
     for scenario in SCENARIOS.iter().filter(is_new) {
         let story = job("w8", scenario.name, Erases::ComeAndGo);
         tasks.push(to_the_end(story, MOST));
@@ -169,6 +179,7 @@ fn more() -> Vec<Task> {
         ("w8", "give-up"),
         ("w8", "update"),
         ("w8-n3", "revert"),
+        ("w8-n3", "receipts"),
     ];
     for (geometry, name) in stories {
         let story = job(geometry, name, Erases::ComeAndGo);

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use bistable_core::state::Snapshot;
 
 use super::content::Content;
+use super::ledger::Given;
 use super::state::{Known, Retained, Truths};
 
 /// What happens at a point of a boot.
@@ -62,4 +63,8 @@ pub(super) struct Point {
     pub(super) durable: Option<Rc<Known>>,
     /// What is being written, or was not written to the end.
     pub(super) attempted: Option<Rc<Known>>,
+    /// The receipt that was given out last.
+    pub(super) given: Given,
+    /// Cuts and failures since the ledger was whole.
+    pub(super) ledger_row: u8,
 }

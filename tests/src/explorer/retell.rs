@@ -4,7 +4,9 @@ use anyhow::{Context as _, ensure};
 
 use super::choices::Choices;
 use super::cuts::after_cut;
+use super::ledger;
 use super::path::Step;
+use super::state::State;
 use super::words::{flip_of, journal_of, operation_of, told};
 use super::world::World;
 
@@ -15,7 +17,7 @@ use super::world::World;
 pub fn retell(world: &World, path: &[Step]) -> anyhow::Result<Vec<String>> {
     let mut lines = Vec::new();
     let mut state = world.start();
-    lines.push(format!("journal  {}", journal_of(world, &state)));
+    lines.extend(journals(world, &state));
     for (number, step) in path.iter().enumerate() {
         let (choices, found) = match step {
             Step::Flip(flip) => {
@@ -68,7 +70,14 @@ pub fn retell(world: &World, path: &[Step]) -> anyhow::Result<Vec<String>> {
                 .with_context(|| format!("step {number}: no such end"))?
                 .clone();
         }
-        lines.push(format!("journal  {}", journal_of(world, &state)));
+        lines.extend(journals(world, &state));
     }
     Ok(lines)
+}
+
+/// The journal, and the ledger if there is one.
+fn journals(world: &World, state: &State) -> impl Iterator<Item = String> {
+    let journal = format!("journal  {}", journal_of(world, state));
+    let ledger = ledger::told(world, state).map(|told| format!("ledger   {told}"));
+    [Some(journal), ledger].into_iter().flatten()
 }

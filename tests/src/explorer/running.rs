@@ -5,14 +5,19 @@ use std::rc::Rc;
 
 use bistable_core::state::Reason;
 use bistable_updater::health::Verdict;
+use bistable_updater::witness::Witness;
 use bistable_updater::{Platform, Updater};
 
 use super::boot::{End, Notes};
 use super::hardware::Hardware;
 use super::invariants::Invariant;
+use super::ledger::{self, Scribble};
 use super::scenario::{Nature, Offer};
 use super::world::{NEW_SCHEMA, World};
 use crate::device::{PAGE, give, install};
+
+/// In one boot.
+const MOST_RECEIPTS: usize = 2;
 
 /// What an image does on trial.
 #[derive(Clone, Copy)]
@@ -78,6 +83,38 @@ impl Running<'_> {
             self.hinders();
         }
         ways[way]
+    }
+
+    /// It looks after its ledger, and makes some receipts, before it does anything else.
+    pub(super) fn bears_witness<P: Platform>(&self, updater: &mut Updater<P, PAGE>) {
+        let Some(place) = self.world.ledger else {
+            return;
+        };
+        let device = updater.device();
+        let (flash, watchdog) = updater.platform().journal_flash();
+        self.hardware.borrow_mut().opens_desk();
+        let mut witness = Witness::open(ledger::unit(), Scribble, place, 0, flash, watchdog);
+        let is_worn_out = witness.is_worn_out();
+        self.hardware.borrow_mut().has_opened_ledger(is_worn_out);
+        let kept: Vec<_> = witness.kept(flash).collect();
+        self.hardware.borrow_mut().keeps(&kept, is_worn_out);
+        for number in 0..self.choose(MOST_RECEIPTS + 1) {
+            let receipt = witness.receipt(&device, None, 0, flash, watchdog);
+            self.hardware
+                .borrow_mut()
+                .gives(receipt.as_ref().map_err(|error| *error));
+            if receipt.is_err() {
+                let kept: Vec<_> = witness.kept(flash).collect();
+                let is_worn_out = witness.is_worn_out();
+                self.hardware.borrow_mut().keeps(&kept, is_worn_out);
+            }
+            let said = receipt.map(|receipt| receipt.digest());
+            self.did(format!(
+                "makes receipt {} in this boot: {said:?}",
+                number + 1
+            ));
+        }
+        self.hardware.borrow_mut().closes_desk();
     }
 
     /// Whether it crashes though it is confirmed, and when.

@@ -163,6 +163,8 @@ pub struct Scenario {
     pub crashes: bool,
     /// Whether there are fuses.
     pub fuses: bool,
+    /// Whether the application makes receipts, and keeps them in a ledger behind the journal.
+    pub receipts: bool,
     /// How many operations of a boot may report failure.
     pub failures: u8,
     /// A sector that is dead: its number, counted from the journal's first, or from the slots' if above 99;

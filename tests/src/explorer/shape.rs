@@ -4,9 +4,8 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use bistable_core::digest::Digest;
-use bistable_core::snapshot::SNAPSHOT_LEN;
 
-use super::content::Content;
+use super::content::{Content, Keeps};
 
 /// A flash's sizes, and the part of it that holds the journal.
 #[derive(Clone, Debug)]
@@ -23,6 +22,8 @@ pub struct Shape {
     pub journal_sector: u32,
     /// The layout that the journal's copies name.
     pub layout: Digest,
+    /// Where the ledger lies, if it does, and whose it is. Its sectors are as long as the journal's.
+    pub ledger: Option<(Range<u32>, Digest)>,
 }
 
 impl Shape {
@@ -37,14 +38,27 @@ impl Shape {
         start..start + self.journal_sector
     }
 
+    /// The sector of the journal, or of the ledger, that lies at `at`.
+    pub(super) fn sector_at(&self, at: u32) -> Option<Range<u32>> {
+        let ledger = self.ledger.as_ref().map(|(place, _)| place);
+        let mut kept = [Some(&self.journal), ledger].into_iter().flatten();
+        let place = kept.find(|place| place.contains(&at))?;
+        let start = at - (at - place.start) % self.journal_sector;
+        Some(start..start + self.journal_sector)
+    }
+
     /// What is programmed at `at`.
     #[must_use]
     pub fn content(&self, at: u32, bytes: &[u8]) -> Rc<Content> {
-        let place = self.journal.contains(&at).then(|| {
-            let in_sector = (at - self.journal.start) % self.journal_sector;
-            (in_sector % SNAPSHOT_LEN as u32, self.layout)
-        });
-        Content::new(bytes, place)
+        let Some(sector) = self.sector_at(at) else {
+            return Content::new(bytes, None);
+        };
+        let keeps = match &self.ledger {
+            Some((place, owner)) if place.contains(&at) => Keeps::Receipts(*owner),
+            _ => Keeps::Snapshots(self.layout),
+        };
+        let begin = (at - sector.start) % keeps.copy_len() as u32;
+        Content::new(bytes, Some((begin, keeps)))
     }
     /// A journal of two sectors with two sectors behind it.
     #[cfg(test)]
@@ -56,6 +70,7 @@ impl Shape {
             journal: 0..2 * 2048,
             journal_sector: 2048,
             layout: Digest([7; Digest::LEN]),
+            ledger: None,
         })
     }
 }

@@ -9,6 +9,7 @@ use bistable_core::layout::Slot;
 use bistable_core::state::{POWER_BUDGET, SlotState, Snapshot};
 use foldhash::fast::FixedState;
 
+use super::ledger::Given;
 use super::truth::Truth;
 
 /// RAM that survives a reset.
@@ -115,7 +116,9 @@ pub(super) struct State {
     pub(super) retained: Option<Rc<Retained>>,
     /// What must still be so.
     pub(super) ghost: Ghost,
-    /// Cuts since a boot got to act.
+    /// The receipt that was given out last.
+    pub(super) given: Given,
+    /// Cuts since a boot got to act, and found the ledger whole if the story has one.
     pub(super) row: u8,
     /// Whether a bit has flipped in the journal since.
     pub(super) flipped: bool,
@@ -136,6 +139,7 @@ impl State {
             ghost: snapshot.map_or(Ghost::Unknown, |state| {
                 Ghost::known(&Known::new(state), None)
             }),
+            given: Given::None,
             row: 0,
             flipped: false,
             spoilt: false,

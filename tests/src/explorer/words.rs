@@ -2,6 +2,7 @@
 
 use bistable_core::journal::COPIES;
 use bistable_core::layout::Slot;
+use bistable_core::ledger::RECORD_LEN;
 use bistable_core::snapshot::{self, SNAPSHOT_LEN};
 use bistable_core::state::{SlotState, Snapshot};
 
@@ -82,6 +83,13 @@ pub(super) fn operation_of(world: &World, point: &Point) -> String {
             let copy = (at - journal.start) % layout.journal.sector_size / SNAPSHOT_LEN as u32;
             return format!("journal sector {sector}, copy {} of {COPIES}", copy + 1);
         }
+        if let Some((ledger, _)) = &world.shapes[flash].ledger
+            && ledger.contains(&at)
+        {
+            let sector = (at - ledger.start) / layout.journal.sector_size;
+            let copy = (at - ledger.start) % layout.journal.sector_size / RECORD_LEN as u32;
+            return format!("ledger sector {sector}, copy {} of {COPIES}", copy + 1);
+        }
         match at / layout.slot_size {
             0 => format!("slot A, {at:#x}"),
             _ => format!("slot B, {:#x}", at % layout.slot_size),
@@ -114,14 +122,19 @@ pub(super) fn journal_of(world: &World, state: &State) -> String {
                 .ok()
                 .filter(|copy| snapshot::is_valid(copy, world.layout.digest))
                 .map(snapshot::sequence);
-            match (sequence, cell.state) {
-                (_, CellState::Fails) => "!".to_owned(),
-                (None, _) => "x".to_owned(),
-                (Some(sequence), CellState::Stable) => sequence.to_string(),
-                (Some(sequence), CellState::Unstable) => format!("{sequence}?"),
-            }
+            copy_of(sequence, cell.state)
         });
         format!("({})", copies.collect::<Vec<_>>().join(" "))
     });
     sectors.collect::<Vec<_>>().join(" ")
+}
+
+/// A copy by its number.
+pub(super) fn copy_of(number: Option<u32>, state: CellState) -> String {
+    match (number, state) {
+        (_, CellState::Fails) => "!".to_owned(),
+        (None, _) => "x".to_owned(),
+        (Some(number), CellState::Stable) => number.to_string(),
+        (Some(number), CellState::Unstable) => format!("{number}?"),
+    }
 }

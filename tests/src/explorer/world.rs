@@ -11,6 +11,7 @@ use bistable_updater::Product as Application;
 use super::boot::{self, Run};
 use super::choices::Choices;
 use super::hardware::Failures;
+use super::ledger;
 use super::scenario::{Flip, Flips, Geometry, Job, Nature, Offer, Start};
 use super::shape::Shape;
 use super::state::State;
@@ -29,6 +30,8 @@ pub struct World {
     pub(super) shapes: [Rc<Shape>; 2],
     /// Which of them the journal lies on.
     pub(super) journal_flash: usize,
+    /// The ledger, if the story has one: behind the journal.
+    pub(super) ledger: Option<JournalLayout>,
     /// The images.
     pub(super) images: Vec<Built>,
     /// What the bootloader is given.
@@ -44,16 +47,23 @@ impl World {
     /// Builds it.
     ///
     /// # Panics
-    /// If the crate was not built for the geometry's sizes.
+    /// If the crate was not built for the geometry's sizes, or a ledger does not suit them.
     #[must_use]
     pub fn new(job: Job) -> Self {
         let geometry = job.geometry;
         let layout: &'static Layout = Box::leak(Box::new(layout_of(&geometry)));
+        let ledger = job.scenario.receipts.then(|| ledger_of(&layout.journal));
+        assert!(
+            ledger.is_none() || geometry.journal_sector == geometry.journal_erase,
+            "{}: a sector of a story's ledger is one erase sector",
+            job.name()
+        );
         Self {
             job,
             layout,
-            shapes: shapes_of(&geometry, layout),
+            shapes: shapes_of(&geometry, layout, ledger),
             journal_flash: usize::from(!geometry.shared),
+            ledger,
             images: (0..=job.scenario.natures.len())
                 .map(|number| image(layout, &job, number))
                 .collect(),
@@ -169,10 +179,23 @@ fn layout_of(geometry: &Geometry) -> Layout {
     }
 }
 
+/// As many sectors behind the journal as it has itself.
+fn ledger_of(journal: &JournalLayout) -> JournalLayout {
+    JournalLayout {
+        offset: journal.offset + u32::from(journal.sectors) * journal.sector_size,
+        ..*journal
+    }
+}
+
 /// A sector of nobody lies behind each flash, for somebody to touch by mistake.
-fn shapes_of(geometry: &Geometry, layout: &Layout) -> [Rc<Shape>; 2] {
+fn shapes_of(
+    geometry: &Geometry,
+    layout: &Layout,
+    ledger: Option<JournalLayout>,
+) -> [Rc<Shape>; 2] {
     let slots = 2 * geometry.slot;
     let journal = u32::from(geometry.journal_sectors) * geometry.journal_sector;
+    let kept = journal * if ledger.is_some() { 2 } else { 1 };
     let shape = |erase, size, has_journal| {
         let start = layout.journal.offset;
         Rc::new(Shape {
@@ -186,6 +209,10 @@ fn shapes_of(geometry: &Geometry, layout: &Layout) -> [Rc<Shape>; 2] {
             },
             journal_sector: geometry.journal_sector,
             layout: layout.digest,
+            ledger: ledger.filter(|_| has_journal).map(|ledger| {
+                let whole = ledger.offset..ledger.offset + journal;
+                (whole, ledger::owner())
+            }),
         })
     };
     let Geometry {
@@ -195,12 +222,12 @@ fn shapes_of(geometry: &Geometry, layout: &Layout) -> [Rc<Shape>; 2] {
     } = *geometry;
     match geometry.shared {
         true => [
-            shape(slot_erase, slots + journal + slot_erase, true),
+            shape(slot_erase, slots + kept + slot_erase, true),
             shape(journal_erase, 0, false),
         ],
         false => [
             shape(slot_erase, slots + slot_erase, false),
-            shape(journal_erase, journal + journal_erase, true),
+            shape(journal_erase, kept + journal_erase, true),
         ],
     }
 }

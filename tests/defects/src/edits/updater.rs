@@ -1,8 +1,9 @@
-//! The updater: what it takes for the running slot, what it resumes, in which order it writes.
+//! The updater: what it takes for the running slot, what it resumes, in which order it writes, what it bears witness to.
 
 use crate::Edit;
 
 const UPDATER: &str = "updater/src/updater.rs";
+const WITNESS: &str = "updater/src/witness.rs";
 const WRITING: &str = "updater/src/install/writing.rs";
 
 pub(super) const EDITS: &[Edit] = &[
@@ -208,6 +209,73 @@ pub(super) const EDITS: &[Edit] = &[
                         }
                     }
                     flash.erase(from, to).map_err(|_| Refusal::FlashErase)?;
+"#,
+    },
+    Edit {
+        file: WITNESS,
+        find: "
+        witness.look(flash, watchdog);
+        witness
+",
+        replace: r#"
+        if bistable_core::planted::is("ledger-not-healed-before-it-speaks") {
+            let current = witness.ledger.inspect(flash).find(|view| view.current);
+            if let Some(entry) = current.and_then(|view| view.snapshot) {
+                witness.found = Found::of(&entry);
+            }
+        } else {
+            witness.look(flash, watchdog);
+        }
+        witness
+"#,
+    },
+    Edit {
+        file: WITNESS,
+        find: "
+            _ => self.ledger.write(flash, watchdog, &entry),
+",
+        replace: r#"
+            _ if bistable_core::planted::is("receipt-given-out-unkept") => Ok(()),
+            _ if bistable_core::planted::is("receipts-replace-the-ledger") => {
+                self.ledger.format(flash, watchdog, &entry)
+            }
+            _ => self.ledger.write(flash, watchdog, &entry),
+"#,
+    },
+    Edit {
+        file: WITNESS,
+        find: "
+        let number = newest.number.saturating_add(1);
+",
+        replace: r#"
+        let raised = !bistable_core::planted::is("number-not-raised");
+        let number = newest.number.saturating_add(raised.into());
+"#,
+    },
+    Edit {
+        file: WITNESS,
+        find: "
+        if kept.is_err() {
+",
+        replace: r#"
+        if bistable_core::planted::is("receipt-kept-twice") {
+            let _ = self.ledger.write(flash, watchdog, &entry);
+        }
+        if kept.is_err() && !bistable_core::planted::is("failed-receipt-given-out") {
+"#,
+    },
+    Edit {
+        file: WITNESS,
+        find: "
+            Opened::Sound { snapshot, .. } => Found::of(&snapshot),
+",
+        replace: r#"
+            Opened::Sound { rewrites, .. }
+                if rewrites > 0 && bistable_core::planted::is("cut-ledger-begins-again") =>
+            {
+                Found::Nothing
+            }
+            Opened::Sound { snapshot, .. } => Found::of(&snapshot),
 "#,
     },
 ];
