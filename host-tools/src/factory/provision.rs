@@ -32,7 +32,7 @@ use crate::output::{Output, Report};
 use crate::{Error, files, hex};
 
 /// How many units are recorded together.
-const TOGETHER: usize = 512;
+const TOGETHER: usize = 256;
 
 /// Give the units of a list their serial numbers, keys, identity files and birth records; killed, give the same
 /// command again.
