@@ -307,6 +307,7 @@ impl Job<'_> {
             Ok(())
         })?;
         group.record(register, signer)?;
+        register.sign_head(signer)?; // an earlier run may have been killed before it did
         match hex::encode(&batch.0) == self.template.batch {
             true => Ok(made),
             false => Err(Error::unexpected(

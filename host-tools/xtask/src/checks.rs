@@ -10,7 +10,7 @@ use crate::bench::{self, Compared};
 use crate::conformance;
 use crate::demo::{development_ring, emulator, host_tools, toolchain};
 use crate::explore::{COMPARISON, explore};
-use crate::run::{Outcome, built, cargo, repository, run};
+use crate::run::{Outcome, built, cargo, released, repository, run};
 use crate::stories;
 
 enum Finding {
@@ -127,6 +127,7 @@ fn firmware(report: &mut Report, toolchains: Vec<Toolchain>) {
     if let Err(error) = Board::ALL.into_iter().try_for_each(emulator) {
         for check in [
             "the figures",
+            "the tools as they are released",
             "the tools at work",
             "conformance, on each board",
             "the demo, on each board",
@@ -137,10 +138,14 @@ fn firmware(report: &mut Report, toolchains: Vec<Toolchain>) {
         return;
     }
     report.check_unless_skipped("the figures", bench::check);
+    report.check("the tools as they are released", || {
+        run(cargo("build").args(["--release", "-p", "bistable-tools"]))
+    });
     report.check("the tools at work", || {
         run(cargo("test")
             .args(["-p", "bistable-tools-tests"])
-            .env("BISTABLE", built("bistable")))
+            .env("BISTABLE", built("bistable"))
+            .env("BISTABLE_RELEASE", released("bistable")))
     });
     report.check("conformance, on each board", conformance::on_each_board);
     match report.check("the demo, on each board", stories::on_each_board) {

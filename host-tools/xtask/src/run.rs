@@ -17,6 +17,11 @@ pub(crate) fn built(name: &str) -> PathBuf {
     repository().join("target/debug").join(name)
 }
 
+/// The same with `--release`.
+pub(crate) fn released(name: &str) -> PathBuf {
+    repository().join("target/release").join(name)
+}
+
 /// The cargo that runs this.
 pub(crate) fn cargo(subcommand: &str) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
