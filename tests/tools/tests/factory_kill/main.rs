@@ -14,7 +14,7 @@ mod product;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -109,25 +109,28 @@ impl Station {
             .collect()
     }
 
-    /// Whoever finds an identity file has a unit that is recorded, with this key.
-    fn check_files(&self, births: &[Birth]) -> usize {
+    /// Whoever finds an identity file has a unit that is recorded, with this key. Looks into every `step`th file,
+    /// and returns how many there are.
+    fn check_files(&self, births: &[Birth], step: usize) -> usize {
         let keys: BTreeMap<_, _> = births.iter().map(|it| (it.unit.as_str(), it)).collect();
         let folder = self.factory.path("register/units");
         let Ok(entries) = fs::read_dir(folder) else {
             return 0;
         };
-        let check = |path: PathBuf| {
-            let file = IdentityFile::read(&path, self.places).unwrap();
+        let check = |path: &Path| {
+            let file = IdentityFile::read(path, self.places).unwrap();
             let unit = file.unit().unwrap();
             let birth = keys[unit.serial.as_str()];
             let public = file.public().map(|public| hex::encode(&public));
             assert_eq!(public, birth.device_key, "{}", birth.unit);
         };
-        entries.map(|entry| check(entry.unwrap().path())).count()
+        let paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        paths.iter().step_by(step).for_each(|path| check(path));
+        paths.len()
     }
 
     /// Everything is there, once.
-    fn check_whole(&self, before: &[Birth]) {
+    fn check_whole(&self, before: &[Birth], step: usize) {
         let births = self.recorded();
         let serials: BTreeSet<_> = births.iter().map(|birth| birth.unit.clone()).collect();
         assert_eq!(
@@ -143,7 +146,7 @@ impl Station {
         assert_eq!(auditor.head.as_ref().unwrap().records, u64::from(UNITS));
         let text = fs::read(self.factory.path("register/births.jsonl")).unwrap();
         auditor.run(text.as_slice(), |_| {}).unwrap();
-        assert_eq!(self.check_files(&births), UNITS as usize);
+        assert_eq!(self.check_files(&births, step), UNITS as usize);
         let pending = fs::read_dir(self.factory.path("register/pending")).unwrap();
         assert_eq!(pending.count(), 0);
     }
@@ -159,7 +162,7 @@ fn a_killed_provision_given_again_loses_no_serial_number_and_uses_none_twice() {
     station.factory.list("units.csv", &rows(0..UNITS));
     let mut random = fastrand::Rng::with_seed(0xb157_ab1e);
     let whole = station.completes();
-    station.check_whole(&[]);
+    station.check_whole(&[], 1);
     let (mut kills, mut at_work, mut partly) = (0, 0, 0);
     while kills < KILLS {
         station.begin_anew();
@@ -170,9 +173,11 @@ fn a_killed_provision_given_again_loses_no_serial_number_and_uses_none_twice() {
         }
         let recorded = station.recorded();
         partly += u32::from(!recorded.is_empty() && recorded.len() < UNITS as usize);
-        station.check_files(&recorded);
+        // Which files come first, the file system decides.
+        let step = random.usize(5..=15);
+        station.check_files(&recorded, step);
         station.completes();
-        station.check_whole(&recorded);
+        station.check_whole(&recorded, step);
     }
     println!("{kills} kills, {at_work} of a command at work; {partly} left a part of the units");
     assert!(
