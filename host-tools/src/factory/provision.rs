@@ -32,7 +32,7 @@ use crate::output::{Output, Report};
 use crate::{Error, files, hex};
 
 /// How many units are recorded together.
-const TOGETHER: usize = 512;
+const TOGETHER: usize = 256;
 
 /// Give the units of a list their serial numbers, keys, identity files and birth records; killed, give the same
 /// command again.
@@ -307,6 +307,7 @@ impl Job<'_> {
             Ok(())
         })?;
         group.record(register, signer)?;
+        register.sign_head(signer)?; // an earlier run may have been killed before it did
         match hex::encode(&batch.0) == self.template.batch {
             true => Ok(made),
             false => Err(Error::unexpected(

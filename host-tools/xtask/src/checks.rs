@@ -138,6 +138,7 @@ fn firmware(report: &mut Report, toolchains: Vec<Toolchain>) {
     if let Err(error) = Board::ALL.into_iter().try_for_each(emulator) {
         for check in [
             "the figures",
+            "the tools as they are released",
             "the tools at work",
             "conformance, on each board",
             "the demo, on each board",
@@ -148,6 +149,9 @@ fn firmware(report: &mut Report, toolchains: Vec<Toolchain>) {
         return;
     }
     report.check_unless_skipped("the figures", bench::check);
+    report.check("the tools as they are released", || {
+        run(cargo("build").args(["--release", "-p", "bistable-tools"]))
+    });
     report.check("the tools at work", || {
         run(cargo("test")
             .args(["-p", "bistable-tools-tests"])

@@ -171,17 +171,30 @@ impl Register {
             return Err(Error::io(&path, "add records")(source));
         }
         self.tail = tail;
-        let head = Head::new(tail.records, tail.digest).seal(signer)?;
-        let head_path = self.folder.join(HEAD);
-        atomic::replace(&head_path, head.as_bytes())
-            .map_err(Error::io(&head_path, "write the signed head"))?;
+        self.sign_head(signer)?;
         let entries = births.iter().map(|birth| birth.unit.as_str()).zip(places);
         self.index.add(entries, tail)?;
         self.failed = false;
         Ok(())
     }
 
-    /// The same for units that are new, with the text of their identity files, in the order of the records. A file
+    /// Makes the signed head say what there is. After [`append`](Self::append) it does; a command that was killed may have
+    /// left it behind.
+    ///
+    /// # Errors
+    /// The key does not sign, or the head cannot be written.
+    pub fn sign_head(&self, signer: &dyn Signer) -> Result<(), Error> {
+        let head = Head::new(self.tail.records, self.tail.digest);
+        let path = self.folder.join(HEAD);
+        let there = fs::read_to_string(&path).unwrap_or_default();
+        if Head::read(&there).as_ref() == Some(&head) {
+            return Ok(());
+        }
+        let text = head.seal(signer)?;
+        atomic::replace(&path, text.as_bytes()).map_err(Error::io(&path, "write the signed head"))
+    }
+
+    /// [`append`](Self::append) for units that are new, with the text of their identity files, in the order of the records. A file
     /// has its name only when its unit is recorded.
     ///
     /// # Errors
@@ -563,6 +576,22 @@ mod tests {
             fs::write(bench.path(BIRTHS), &text).unwrap();
             bench.open();
         }
+    }
+
+    #[test]
+    fn a_head_that_a_killed_command_left_behind_is_signed_again() {
+        let bench = Bench::new();
+        bench.filled();
+        let mut register = bench.open();
+        let behind = fs::read(bench.path(HEAD)).unwrap();
+        register.append(&mut [birth("D")], &bench.key).unwrap();
+        drop(register);
+        fs::write(bench.path(HEAD), &behind).unwrap();
+        let register = bench.open();
+        register.sign_head(&bench.key).unwrap();
+        let head = Head::read(&fs::read_to_string(bench.path(HEAD)).unwrap());
+        assert_eq!(head.unwrap().records, 4);
+        assert_eq!(bench.records(), 4);
     }
 
     #[test]
