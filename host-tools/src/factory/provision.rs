@@ -38,7 +38,7 @@ const TOGETHER: usize = 256;
 /// command again.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  bistable factory provision units.csv --layout layout.toml --image v1.img \\\n      --register factory --key line-3.pem --station line-3 --operator ada --public-keys keys.csv"
+    after_help = "Example:\n  bistable factory provision units.csv --layout layout.toml --image v1.img --register factory --key line-3.pem --station line-3 --operator ada --public-keys keys.csv"
 )]
 pub struct Arguments {
     /// CSV with the columns serial, hardware_revision, and those that the layout names under [factory].

@@ -54,7 +54,7 @@ pub(crate) fn all() -> Outcome {
         host_tools()?;
         Board::ALL.into_iter().try_for_each(development_ring)
     });
-    report.check("debug probes", debug_probes);
+    report.check("the tools as they are released", released_tools);
     match Board::ALL.map(toolchain).into_iter().collect() {
         Ok(toolchains) => firmware(&mut report, toolchains),
         Err(error) => {
@@ -74,14 +74,13 @@ pub(crate) fn all() -> Outcome {
     report.close()
 }
 
-/// The released tools, with the feature that brings probe-rs. That is compiled once: its tests are released ones too.
-fn debug_probes() -> Outcome {
-    let probe = ["-p", "bistable-probe", "--all-targets"];
-    run(cargo("clippy").args(probe).args(["--", "-D", "warnings"]))?;
+/// With the feature that brings probe-rs, which is compiled once: its tests are released ones too.
+fn released_tools() -> Outcome {
     let tools = ["-p", "bistable-tools", "--features", "probe"];
-    run(cargo("clippy").args(tools).args(["--", "-D", "warnings"]))?;
+    run(cargo("build").arg("--release").args(tools))?;
     run(cargo("test").args(["--release", "-p", "bistable-probe"]))?;
-    run(cargo("build").arg("--release").args(tools))
+    // It looks at the probe's own crate on the way.
+    run(cargo("clippy").args(tools).args(["--", "-D", "warnings"]))
 }
 
 /// What goes onto each board, each by itself: built together, they would share their crates' features.
@@ -138,7 +137,6 @@ fn firmware(report: &mut Report, toolchains: Vec<Toolchain>) {
     if let Err(error) = Board::ALL.into_iter().try_for_each(emulator) {
         for check in [
             "the figures",
-            "the tools as they are released",
             "the tools at work",
             "conformance, on each board",
             "the demo, on each board",
@@ -149,9 +147,6 @@ fn firmware(report: &mut Report, toolchains: Vec<Toolchain>) {
         return;
     }
     report.check_unless_skipped("the figures", bench::check);
-    report.check("the tools as they are released", || {
-        run(cargo("build").args(["--release", "-p", "bistable-tools"]))
-    });
     report.check("the tools at work", || {
         run(cargo("test")
             .args(["-p", "bistable-tools-tests"])

@@ -1,8 +1,5 @@
 //! `factory provision`, killed at any moment and given again: no serial number is lost, none is used twice, and no
 //! unit has two keys. And 10,000 units within a minute, in constant memory.
-//!
-//! `BISTABLE_RELEASE` names the released program, which is what counts. Without it the one of the other tests is
-//! killed, and nothing is said about its speed.
 
 mod bench {
     pub(crate) use crate::product::*;
@@ -23,7 +20,7 @@ use bistable_tools::factory::births::{self, Auditor, Birth, Head};
 use bistable_tools::factory::identity_file::{IdentityFile, Places};
 use bistable_tools::hex;
 use bistable_tools::keys::{self, Passphrases, Source};
-use bistable_tools_tests::bistable;
+use bistable_tools_tests::{bistable, released};
 use factory::{Factory, provision, rows};
 
 /// How often the command is killed.
@@ -37,10 +34,6 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// By how much 10,000 units may need more memory than 1,000, in KiB: caches that fill up to their bounds.
 const SLACK: u64 = 4 * 1024;
-
-fn released() -> Option<PathBuf> {
-    std::env::var_os("BISTABLE_RELEASE").map(PathBuf::from)
-}
 
 struct Station {
     factory: Factory,
@@ -56,7 +49,7 @@ impl Station {
         Self {
             places: Places::of(&factory.bench.facts().product, &factory.bench.layout()).unwrap(),
             key: keys::public(&key, &Passphrases::default()).unwrap(),
-            program: released().unwrap_or_else(bistable),
+            program: released(),
             factory,
         }
     }
@@ -220,11 +213,7 @@ fn ten_thousand_units_take_less_than_a_minute_and_no_more_memory_than_a_thousand
         "--station-key",
         "station.pem",
     ];
-    let sizes = match released() {
-        Some(_) => [1_000, 10_000],
-        None => [300, 600], // a program that was not optimised
-    };
-    let measured = sizes.map(|units| {
+    let measured = [1_000, 10_000].map(|units| {
         station.begin_anew();
         station.factory.list("units.csv", &rows(0..units));
         let provisioned = measured(&station, &provision("units.csv"));
@@ -242,8 +231,5 @@ fn ten_thousand_units_take_less_than_a_minute_and_no_more_memory_than_a_thousand
         );
     }
     let taken = large.0.0 + large.1.0;
-    match released() {
-        Some(_) => assert!(taken < LIMIT, "{taken:?}"),
-        None => println!("skipped: BISTABLE_RELEASE names no program to take the time of"),
-    }
+    assert!(taken < LIMIT, "{taken:?}");
 }

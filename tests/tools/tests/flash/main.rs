@@ -5,7 +5,8 @@ mod station;
 use std::fs;
 use std::process::Command;
 
-use station::{MAIN_IN_FILE, Station, locks, main_flash, released, used};
+use bistable_tools_tests::released;
+use station::{MAIN_IN_FILE, Station, locks, main_flash, used};
 
 const UNIT: [&str; 4] = ["--probe", "sim:unit.sim", "--unit", "BST-1"];
 const BOOT: [&str; 4] = ["--boot-test", "rtt", "--seconds", "1"];

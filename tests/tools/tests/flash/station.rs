@@ -11,14 +11,11 @@ use bistable_layout::hex;
 use bistable_tools::factory::births::{self, Birth, Event, KeyMade};
 use bistable_tools::factory::register::{BIRTHS, Register};
 use bistable_tools::keys::{Signer as _, SigningKey};
-use bistable_tools_tests::{repository, succeeds, target_folder};
+use bistable_tools_tests::{released, repository, succeeds};
 use bistable_updater::device_key::{self, DeviceKey as _, SoftwareKey};
 use bistable_updater::identity::{self, Identity, Serial};
 use tempfile::TempDir;
 use zeroize::Zeroizing;
-
-/// Names a released `bistable` with the feature `probe`; without it, cargo builds one.
-const RELEASE_VARIABLE: &str = "BISTABLE_RELEASE";
 
 const MAIN: u32 = 0x2100_0000;
 const IDENTITY: u32 = MAIN + 0x3000;
@@ -27,23 +24,6 @@ const SLOT_A: u32 = MAIN + 0x2_0000;
 
 /// The head of a simulated chip's file, and its first flash.
 pub(crate) const MAIN_IN_FILE: usize = 4096 + 0x1_0000;
-
-/// The released command, with probes.
-pub(crate) fn released() -> PathBuf {
-    if let Some(path) = std::env::var_os(RELEASE_VARIABLE) {
-        return path.into();
-    }
-    let build = [
-        "build",
-        "--release",
-        "-p",
-        "bistable-tools",
-        "--features",
-        "probe",
-    ];
-    succeeds(Command::new("cargo").args(build).current_dir(repository()));
-    target_folder().join("release/bistable")
-}
 
 /// A station's desk.
 pub(crate) struct Station {

@@ -3,28 +3,14 @@
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bistable_tools_tests::target_folder;
+use bistable_tools_tests::released;
 
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Names the command `bistable` as it is released, if it is not the one that cargo built last.
-const RELEASE_VARIABLE: &str = "BISTABLE_RELEASE";
-
-fn release() -> PathBuf {
-    let built = target_folder().join("release/bistable");
-    let path = std::env::var_os(RELEASE_VARIABLE).map_or(built, PathBuf::from);
-    assert!(
-        path.exists(),
-        "{} is not there: cargo build --release -p bistable-tools",
-        path.display()
-    );
-    path
-}
 
 /// A server on `folder/store`. It is killed when it goes out of scope.
 pub(crate) struct Server {
@@ -41,7 +27,7 @@ impl Server {
             .create(true)
             .open(folder.join("log"))
             .unwrap();
-        let mut process = Command::new(release())
+        let mut process = Command::new(released())
             .args(["serve", "store", "--listen", "127.0.0.1:0"])
             .args(["--births", "births.jsonl", "--station-key", "station.pem"])
             .args(["--port-file", "port"])
