@@ -256,7 +256,7 @@ fn the_picture_fits_a_terminal_and_shows_every_region() {
     );
     for expected in [
         "J the journal          0x21000000   12 KiB  79 % whole, 3 of 3 sectors",
-        "i partition `identity` 0x21003000    4 KiB   0 % 6 bytes used",
+        "i partition `identity` 0x21003000    4 KiB   0 % 7 bytes used",
         "A slot A               0x21010000   64 KiB  32 % confirmed 1.1.0, refused B053",
         "B slot B               0x21020000   64 KiB  32 % confirmed 1.2.0, boots",
     ] {
