@@ -2,7 +2,7 @@
 //!
 //! | file | idea |
 //! | --- | --- |
-//! | [`build`] | the command that makes the files that new devices are flashed with |
+//! | [`mod@build`] | the command that makes the files that new devices are flashed with |
 //! | [`content`] | what is on the flash of a new device |
 //! | [`flashes`], `bootloader` | all flashes with what is on them; the bootloader among it |
 //! | [`formats`], [`uf2`] | the kinds of files |
@@ -10,7 +10,7 @@
 //! | [`provision`], [`units`] | serial numbers, keys and identity files for the units of a list |
 //! | [`identity_file`] | who a unit is and its key, as a small file on top of what all have in common |
 //! | [`public_keys`] | what others get to know of the units' keys |
-//! | [`audit`], [`export`], [`wipe`] | what becomes of records and of identity files that have served |
+//! | [`mod@audit`], [`export`], [`wipe`] | what becomes of records and of identity files that have served |
 //! | [`births`] | the record of each unit: signed lines in a chain |
 //! | [`flash`] | units through debug probes |
 //! | [`register`] | which serial numbers were given: a folder, and the order in which it is written |

@@ -41,7 +41,7 @@ const TOGETHER: usize = 256;
     after_help = "Example:\n  bistable factory provision units.csv --layout layout.toml --image v1.img --register factory --key line-3.pem --station line-3 --operator ada --public-keys keys.csv"
 )]
 pub struct Arguments {
-    /// CSV with the columns serial, hardware_revision, and those that the layout names under [factory].
+    /// CSV with the columns serial, hardware_revision, and those that the layout names under `[factory]`.
     #[arg(value_name = "UNITS.csv")]
     pub units: PathBuf,
     /// The product's layout.toml.

@@ -59,7 +59,7 @@ pub struct Arguments {
     /// A chip family that probe-rs does not know, in its YAML.
     #[arg(long, value_name = "FILE")]
     pub chip_description: Option<PathBuf>,
-    /// A probe, VID:PID[:SERIAL], once for each unit; without it, the only one that there is. sim:FILE is a simulated
+    /// A probe, `VID:PID[:SERIAL]`, once for each unit; without it, the only one that there is. sim:FILE is a simulated
     /// one, for training and tests: a chip whose flash is a file. sim:FILE,fault=NAME has a fault: erase-leaves-sector,
     /// program-flips-bit, program-writes-nothing, read-differs, program-fails, silent, wrong-serial, key-stays-open,
     /// readout-stays-open, or bootloader-stays-open.
@@ -83,7 +83,7 @@ pub struct Arguments {
     /// What an encrypted key is opened with.
     #[command(flatten)]
     pub passphrases: Passphrases,
-    /// How the unit must say its serial number after a reset: rtt, or uart:DEVICE[@BAUD].
+    /// How the unit must say its serial number after a reset: rtt, or `uart:DEVICE[@BAUD]`.
     #[arg(long, value_name = "WAY")]
     pub boot_test: Option<String>,
     /// How long it may take to say it.
