@@ -17,9 +17,7 @@ use crate::{Error, hex};
 
 /// Verify all birth records: signatures, chain, serial numbers, and that none is missing.
 #[derive(clap::Args)]
-#[command(
-    after_help = "Example:\n  bistable factory audit factory --station-key line-3.pub.pem"
-)]
+#[command(after_help = "Example:\n  bistable factory audit factory --station-key line-3.pub.pem")]
 pub struct Arguments {
     /// What is audited.
     #[command(flatten)]
