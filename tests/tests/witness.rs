@@ -278,6 +278,36 @@ fn a_receipt_is_due_once_a_day_and_at_once_if_there_is_none() {
 }
 
 #[test]
+fn a_unit_that_is_switched_off_every_night_is_heard_of_every_day() {
+    let mut unit = Unit::<8>::with_receipts(2, 1);
+    let mut witness = unit.boot();
+    let minutes = |minutes: u64| minutes * 60 * 1000;
+    assert!(!witness.is_due(&device(), minutes(10) - 1));
+    assert!(witness.is_due(&device(), minutes(10)));
+    unit.answer(&mut witness, None, minutes(10)).unwrap();
+    assert!(!witness.is_due(&device(), minutes(8 * 60)));
+    assert!(unit.boot().is_due(&device(), minutes(10)));
+}
+
+#[test]
+fn a_crash_loop_that_nothing_ends_does_not_wear_the_ledger_out() {
+    let mut unit = Unit::<8>::with_receipts(2, 1);
+    let before = unit.erases();
+    for crashes in 1..=5000 {
+        let says = Device {
+            abnormal_resets: crashes,
+            ..device()
+        };
+        let mut witness = unit.boot();
+        if witness.is_due(&says, 0) {
+            let (flash, watchdog) = (&mut unit.flash, &mut unit.watchdog);
+            witness.receipt(&says, None, 0, flash, watchdog).unwrap();
+        }
+    }
+    assert!((2..=16).contains(&(unit.erases() - before)));
+}
+
+#[test]
 fn what_comes_and_goes_wears_the_ledger_eight_times_in_a_boot_and_once_a_day() {
     let mut unit = Unit::<8>::with_receipts(2, 1);
     let mut witness = unit.boot();

@@ -18,7 +18,7 @@
 //!
 //! Each receipt erases one of the ledger's n sectors and programs it five times; the first one of a ledger erases each twice; a boot after a
 //! cut within that heals at most n. Receipts that nobody asked for, as [`Witness::is_due`] tells, are made when something that they
-//! say has changed and once a day: one erase a day where nothing happens; an update that is confirmed at its first boot makes four if both slots are measured
+//! say has changed, once a day, and once in each boot that lasts ten minutes: one erase a day where nothing happens; an update that is confirmed at its first boot makes four if both slots are measured
 //! (trial, confirmed, one for each measurement). A challenge costs one. Of either kind there are at most eight in a boot and one more a day. So a
 //! ledger of two sectors and 10,000 cycles lasts 54 years with a receipt a day, 27 with a challenge a day as well.
 
@@ -36,6 +36,9 @@ use crate::identity::Serial;
 use crate::receipt::{Challenge, Receipt, Signed};
 use crate::throttle::{REFILL_MS, Throttle};
 
+/// After so many milliseconds a boot that has said nothing says something: ten minutes.
+const FIRST_WORD_MS: u64 = 10 * 60 * 1000;
+
 /// Signs receipts, and keeps each in the ledger before anybody sees it.
 pub struct Witness<K> {
     unit: Serial,
@@ -46,6 +49,8 @@ pub struct Witness<K> {
     has_failed: bool,
     /// When the last receipt was made, or the ledger opened: milliseconds since this boot.
     last: u64,
+    /// Whether there was a receipt in this boot.
+    spoke: bool,
     /// Receipts that nobody asked for.
     own: Throttle,
     /// Receipts that answer a challenge.
@@ -113,6 +118,7 @@ impl<K: DeviceKey> Witness<K> {
             ledger: Ledger::new(place, owner),
             found: Found::Nothing,
             has_failed: false,
+            spoke: false,
             last: now,
             own: Throttle::new(now),
             answers: Throttle::new(now),
@@ -132,7 +138,8 @@ impl<K: DeviceKey> Witness<K> {
     }
 
     /// Whether a receipt should be made though nobody asked: something that it says has changed since the last one,
-    /// or a day has gone by in this boot. Never if none can be kept.
+    /// a day has gone by in this boot, or this boot has lasted ten minutes and said nothing: so a device that is
+    /// switched off every night is heard of, and one that resets again and again wears nothing. Never if none can be kept.
     ///
     /// Uptime and resets change always, and are no news. Neither is that a slot was not measured yet in this boot, or that
     /// the count of abnormal resets was cleared.
@@ -146,7 +153,11 @@ impl<K: DeviceKey> Witness<K> {
             Found::Newest(newest) => {
                 let says = newest.says.as_ref();
                 let is_news = |says| is_news(says, self.next(newest, device, None));
-                now.saturating_sub(self.last) >= REFILL_MS || says.is_none_or(is_news)
+                let pause = match self.spoke {
+                    true => REFILL_MS,
+                    false => FIRST_WORD_MS,
+                };
+                now.saturating_sub(self.last) >= pause || says.is_none_or(is_news)
             }
         }
     }
@@ -166,6 +177,12 @@ impl<K: DeviceKey> Witness<K> {
         let answers = self.answers.at(now);
         if challenge.is_some() && !answers.has_token() {
             return Err(NoReceipt::TooManyChallenges);
+        }
+        if let Found::Newest(newest) = &self.found
+            && self.find(flash, newest.digest).is_none()
+        {
+            // It was given out, and cannot be read now: nothing is healed over it.
+            return Err(NoReceipt::NotKept);
         }
         if !self.is_worn_out() {
             // Whatever was remembered: the next one follows what the ledger says.
@@ -198,6 +215,7 @@ impl<K: DeviceKey> Witness<K> {
             }
             return Err(NoReceipt::NotKept);
         }
+        self.spoke = true;
         self.last = now;
         self.found = Found::Newest(Newest {
             number: says.number,
@@ -290,7 +308,11 @@ fn is_news(before: &Receipt, now: Receipt) -> bool {
         reset: before.reset,
         resets: before.resets,
         uptime: before.uptime,
-        abnormal: now.abnormal.max(before.abnormal),
+        // Each doubling is news, and not each crash: a crash loop would wear the ledger out.
+        abnormal: match now.abnormal > before.abnormal.saturating_mul(2) {
+            true => now.abnormal,
+            false => before.abnormal,
+        },
         drift: Drift {
             own: found_so_far(before.drift.own, now.drift.own),
             other: found_so_far(before.drift.other, now.drift.other),

@@ -169,10 +169,17 @@ impl<'c> Staged<'c> {
 
     fn judge(&mut self, receipts: &[(Authentic, bool)]) -> Vec<Verdict> {
         let mut verdicts = Vec::with_capacity(receipts.len());
-        for (receipt, fresh) in receipts {
+        for (place, (receipt, fresh)) in (1..).zip(receipts) {
             let unit = &receipt.receipt().unit;
             let chain = self.changed.get(unit).or_else(|| self.chains.get(unit));
-            let verdict = Chain::judge(chain, receipt, *fresh);
+            // An answer that is known already makes nothing before it fresh again.
+            let is_known = |(later, _): &(Authentic, bool)| {
+                later.receipt().unit == *unit
+                    && chain.is_some()
+                    && Chain::position(chain, later) == Ok(Link::Known)
+            };
+            let is_used = receipts.iter().skip(place).any(is_known);
+            let verdict = Chain::judge(chain, receipt, *fresh && !is_used);
             verdicts.push(verdict);
             match verdict {
                 Ok(Link::Known) => {}

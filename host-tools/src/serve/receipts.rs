@@ -59,34 +59,14 @@ impl Desk {
         hex::encode(&self.0.challenges.make())
     }
 
-    /// The keys of a unit, for which the birth records are looked at again if it is not in them.
+    /// The keys of a unit, for which the birth records are looked at again, at most once a second: it may have been made,
+    /// or made again with another key.
     fn keys(&self, serial: &str) -> Option<Keys> {
         let units = &self.0.units;
-        let known = units.keys(serial);
-        if known.as_ref().is_some_and(|keys| keys.present.is_some()) {
-            return known;
-        }
         if let Err(error) = units.look_again() {
             say(&error.to_string());
         }
         units.keys(serial)
-    }
-
-    /// Whether a receipt is believed. One that seems forged may be by the new key of a unit that was made again since
-    /// the birth records were looked at.
-    fn authenticate(&self, frame: &[u8]) -> Result<Authentic, Refused> {
-        let verdict = authenticate(frame, |serial| self.keys(serial));
-        if verdict != Err(Refused::Forged) {
-            return verdict;
-        }
-        match self.0.units.look_again() {
-            Ok(true) => authenticate(frame, |serial| self.0.units.keys(serial)),
-            Ok(false) => verdict,
-            Err(error) => {
-                say(&error.to_string());
-                verdict
-            }
-        }
     }
 
     /// Which of the receipts in `body` are believed, and why the first of the others is not.
@@ -100,11 +80,14 @@ impl Desk {
                 None => (Err(Refused::ReceiptTruncated), &[][..]),
             };
             rest = behind;
-            match frame.and_then(|frame| self.authenticate(frame)) {
+            let believed = |frame| authenticate(frame, |serial| self.keys(serial));
+            match frame.and_then(believed) {
                 Ok(receipt) => read.believed.push(receipt),
                 Err(refused) => {
-                    let unit = frame.ok().and_then(|frame| Signed::new_checked(frame).ok());
-                    say(&about(unit.as_ref().map(|(_, receipt)| receipt), refused));
+                    if read.refused.is_none() {
+                        let unit = frame.ok().and_then(|frame| Signed::new_checked(frame).ok());
+                        say(&about(unit.as_ref().map(|(_, receipt)| receipt), refused));
+                    }
                     read.refused.get_or_insert((number, refused));
                 }
             }

@@ -21,6 +21,7 @@ use super::Arguments;
 use super::chips::Chips;
 use crate::factory::bootloader;
 use crate::factory::flashes::Contents;
+use crate::factory::identity_file;
 use crate::factory::register::Register;
 use crate::factory::{IDENTITY_PARTITION, KEY_PARTITION};
 use crate::facts::Facts;
@@ -66,6 +67,8 @@ pub(super) struct UnitOnProbe {
 pub(super) struct Individual {
     pub(super) file: PathBuf,
     pub(super) serial: String,
+    /// The digest of its identity.
+    pub(super) identity: Digest,
     /// Its public key, if the file brings a private one.
     pub(super) key: Option<[u8; device_key::SEED_LEN]>,
     pieces: Vec<(u32, Zeroizing<Vec<u8>>)>,
@@ -140,17 +143,10 @@ impl<'a> Station<'a> {
         taken.insert(serial.to_owned())
     }
 
-    /// The serial numbers that have an identity file, in the order of their names.
-    pub(super) fn waiting(&self) -> Result<Vec<Individual>, Error> {
-        let folder = self.arguments.register.join("units");
-        let cannot_read = |source| Error::io(&folder, "read the folder")(source);
-        let entries = fs::read_dir(&folder).map_err(cannot_read)?;
-        let mut files = entries
-            .map(|entry| entry.map(|entry| entry.path()))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(cannot_read)?;
-        files.sort();
-        files.iter().map(|file| self.individual(file)).collect()
+    /// The serial numbers that have an identity file, with it, in the order of their names. Only names are read: another
+    /// probe's unit may be done, and its file wiped, at any moment.
+    pub(super) fn waiting(&self) -> Result<Vec<(String, PathBuf)>, Error> {
+        self.register().waiting()
     }
 
     /// What an identity file says; each part must lie at the start of its partition.
@@ -167,6 +163,7 @@ impl<'a> Station<'a> {
         let mut individual = Individual {
             file: file.into(),
             serial: String::new(),
+            identity: Digest::NONE,
             key: None,
             pieces: Vec::new(),
         };
@@ -178,6 +175,7 @@ impl<'a> Station<'a> {
             if at == identity {
                 let identity = Identity::decode(&data)
                     .ok_or_else(|| refuse("no identity where it should lie".into()))?;
+                individual.identity = identity_file::digest(&identity);
                 individual.serial = identity.serial.to_string();
             } else if at == key {
                 let block = data.first_chunk();
@@ -264,6 +262,16 @@ fn units(arguments: &Arguments) -> Result<Vec<UnitOnProbe>, Error> {
                 format!("{selector} twice"),
                 "each probe once",
                 "a probe has one unit",
+            ));
+        }
+    }
+    for (number, serial) in arguments.unit.iter().enumerate() {
+        if arguments.unit.iter().take(number).any(|it| it == serial) {
+            return Err(Error::argument(
+                "--unit",
+                format!("{} twice", serial.escape_debug()),
+                "each unit once",
+                "a serial number is one unit's",
             ));
         }
     }

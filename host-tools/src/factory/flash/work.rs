@@ -17,6 +17,7 @@ use super::chips::Chip;
 use super::station::{Individual, Station, UnitOnProbe, serial_in, told};
 use super::{Flashed, Outcome, Step};
 use crate::factory::IDENTITY_PARTITION;
+use crate::factory::births::lives::{self, Life};
 use crate::factory::births::{Birth, Event, Locks};
 use crate::factory::register::wipe;
 use crate::{Error, hex};
@@ -70,6 +71,14 @@ fn work(
         None => bench.next_serial()?,
     };
     flashed.unit = Some(serial.clone());
+    if on_probe.serial.is_some() && !station.take(&serial) {
+        return Err(Error::argument(
+            &bench.place,
+            format!("{} for another probe too", serial.escape_debug()),
+            "each unit once",
+            "a serial number is one unit's",
+        ));
+    }
     let birth = bench.birth(&serial)?;
     let file = station.register().identity_file(&serial);
     let remembered = station
@@ -85,6 +94,7 @@ fn work(
         return Ok(Outcome::FlashedBefore);
     }
     let individual = bench.individual(&file, &serial, &birth)?;
+    bench.check_that_it_may_be_recorded(&birth)?;
     if station.arguments.dry_run {
         bench.look(&individual, flashed)?;
         return Ok(Outcome::Looked);
@@ -170,18 +180,17 @@ impl<'s> Bench<'s> {
             return Ok(serial.clone());
         }
         let mut free = None;
-        for individual in station.waiting()? {
-            let chip = station.chips.of(&individual.file)?;
-            match chip {
+        for (serial, file) in station.waiting()? {
+            match station.chips.of(&file)? {
                 Some(chip) if Some(&chip.chip) == self.chip.as_ref() => {
-                    if station.take(&individual.serial) {
-                        return Ok(individual.serial);
+                    if station.take(&serial) {
+                        return Ok(serial);
                     }
                 }
                 Some(_) => {}
                 None => {
-                    if free.is_none() && station.take(&individual.serial) {
-                        free = Some(individual.serial);
+                    if free.is_none() && station.take(&serial) {
+                        free = Some(serial);
                     }
                 }
             }
@@ -246,6 +255,22 @@ impl<'s> Bench<'s> {
         Ok(())
     }
 
+    /// Refuses a unit that could not be recorded afterwards, before anything is done that cannot be undone.
+    fn check_that_it_may_be_recorded(&self, birth: &Birth) -> Result<(), Error> {
+        let flashed = Birth {
+            event: Event::Flashed,
+            ..birth.clone()
+        };
+        lives::check(Some(&Life::of(birth)), &flashed).map_err(|why| {
+            Error::argument(
+                &self.place,
+                why,
+                "a unit that can be recorded when it is done",
+                "nothing was programmed or locked; a key that the device makes cannot be recorded here yet",
+            )
+        })
+    }
+
     /// The unit's identity file, which must be the one that its record speaks of.
     fn individual(
         &self,
@@ -272,11 +297,11 @@ impl<'s> Bench<'s> {
             ));
         }
         let key = individual.key.map(|key| hex::encode(&key));
-        if key.is_some() && key != birth.device_key {
+        if key != birth.device_key || individual.identity.to_string() != birth.identity {
             return Err(Error::unexpected(
                 file,
-                "another key than the record's",
-                format!("the key that was recorded for {serial}"),
+                "another key or identity than the record's",
+                format!("what was recorded for {serial}"),
                 "the register was changed by hand: put it back from a copy",
             ));
         }
@@ -319,9 +344,8 @@ impl<'s> Bench<'s> {
             read_back: None,
             said: None,
         };
-        if self.chip.is_some() {
-            station.chips.keep(&individual.file, &memory)?;
-        }
+        // Of a chip without a number too: `--next` offers what was begun to no other.
+        station.chips.keep(&individual.file, &memory)?;
         let picture = self.picture(individual)?;
         let at = |error| told(format!("{} on {}", serial, self.place), error);
         let unit = &mut self.unit;
@@ -338,9 +362,7 @@ impl<'s> Bench<'s> {
             memory.said = Some(said);
             unit.stop().map_err(at)?;
         }
-        if self.chip.is_some() {
-            station.chips.keep(&individual.file, &memory)?;
-        }
+        station.chips.keep(&individual.file, &memory)?;
         Ok(memory)
     }
 

@@ -89,6 +89,33 @@ impl Identities {
         Ok(wiped)
     }
 
+    /// The serial numbers that have a file, with it, in the order of the files' names.
+    pub(super) fn waiting(&self) -> Result<Vec<(String, PathBuf)>, Error> {
+        let cannot_read = |error| Error::io(&self.units, "read the folder")(error);
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.units).map_err(cannot_read)? {
+            let path = entry.map_err(cannot_read)?.path();
+            if let Some(serial) = serial_of(&path) {
+                files.push((serial, path));
+            }
+        }
+        files.sort_by(|(_, a), (_, b)| a.cmp(b));
+        Ok(files)
+    }
+
+    /// Wipes the files that have served, which a killed command left.
+    pub(super) fn wipe_served(
+        &self,
+        has_served: impl Fn(&str) -> Result<bool, Error>,
+    ) -> Result<(), Error> {
+        for (serial, path) in self.waiting()? {
+            if has_served(&serial)? {
+                wipe(&path)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Names or wipes each file that a killed command left, as `is_recorded` says of its serial number and life.
     pub(super) fn heal(
         &self,
@@ -151,6 +178,13 @@ pub fn name(serial: &str) -> String {
 }
 
 /// The serial number and the life in the name of a pending file.
+/// The serial number whose file this is, by its name.
+fn serial_of(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_str()?.strip_suffix(SUFFIX)?;
+    let serial = percent_decode_str(name).decode_utf8().ok()?;
+    Some(serial.into_owned())
+}
+
 fn parse(path: &Path) -> Option<(String, u32)> {
     let name = path.file_name()?.to_str()?.strip_suffix(SUFFIX)?;
     let (name, life) = name.rsplit_once('.')?;

@@ -116,7 +116,19 @@ impl Register {
             let last = register.last(serial)?;
             Ok(last.is_some_and(|it| it.life == life && it.event == Event::Provisioned))
         })?;
+        register.identities.wipe_served(|serial| {
+            let last = register.last(serial)?;
+            Ok(last.is_some_and(|it| it.event == Event::Flashed))
+        })?;
         Ok(register)
+    }
+
+    /// The serial numbers that have an identity file, with it, in the order of the files' names.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn waiting(&self) -> Result<Vec<(String, PathBuf)>, Error> {
+        self.identities.waiting()
     }
 
     /// The last record of this serial number; `None` if it was never given.
