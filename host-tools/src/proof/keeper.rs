@@ -250,6 +250,21 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_is_known_already_makes_nothing_before_it_fresh() {
+        let (bench, mut unit) = Bench::new();
+        let receipts: Vec<_> = (0..20).map(|_| unit.next()).collect();
+        let (keeper, _) = bench.open();
+        for receipt in &receipts {
+            bench.keep(&keeper, &unit, &[receipt]);
+        }
+        // The first is forgotten, the one behind it is not: whoever sends both again says that both are fresh.
+        let again = [&receipts[3], &receipts[4]].map(|bytes| (judged(&unit, bytes).unwrap(), true));
+        let verdicts = bench.runtime.block_on(keeper.keep(again.into())).unwrap();
+        assert_eq!(verdicts, [Err(Refused::Replayed), Ok(Link::Known)]);
+        assert_eq!(bench.lines(), 20);
+    }
+
+    #[test]
     fn what_is_kept_is_known_after_a_restart() {
         let (bench, mut unit) = Bench::new();
         let [first, second, third] = [(); 3].map(|()| unit.next());

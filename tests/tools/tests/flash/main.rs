@@ -130,6 +130,30 @@ fn each_fault_is_noticed_before_anything_is_locked_or_recorded_and_can_be_mended
 }
 
 #[test]
+fn a_serial_number_is_not_given_to_two_probes() {
+    let station = Station::with(&["BST-1"]);
+    let twice = ["--probe", "sim:a.sim", "--unit", "BST-1"];
+    let other = ["--probe", "sim:b.sim", "--unit", "BST-1"];
+    let error = station.refused(&all(&[&twice, &other, &BOOT, &LOCK]));
+    assert!(error.contains("BST-1 twice"), "{error}");
+    assert!(!station.path("a.sim").exists() && !station.path("b.sim").exists());
+    assert_eq!(station.records().len(), 1);
+}
+
+#[test]
+fn an_identity_that_is_not_the_recorded_one_is_not_programmed() {
+    let station = Station::with(&["BST-1", "BST-2"]);
+    fs::copy(
+        station.identity_file("BST-2"),
+        station.identity_file("BST-1"),
+    )
+    .unwrap();
+    let error = station.refused(&all(&[&UNIT, &BOOT, &LOCK]));
+    assert!(error.contains("the identity of BST-2"), "{error}");
+    assert_eq!(station.records().len(), 2);
+}
+
+#[test]
 fn a_lock_that_does_not_take_stops_what_comes_behind_it_and_is_not_recorded() {
     for (fault, expected) in [
         ("key-stays-open", [false, false, false]),
