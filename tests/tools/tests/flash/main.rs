@@ -134,7 +134,10 @@ fn a_serial_number_is_not_given_to_two_probes() {
     let station = Station::with(&["BST-1"]);
     let twice = ["--probe", "sim:a.sim", "--unit", "BST-1"];
     let other = ["--probe", "sim:b.sim", "--unit", "BST-1"];
-    let error = station.refused(&all(&[&twice, &other, &BOOT, &LOCK]));
+    let mut command = station.command(&all(&[&twice, &other, &BOOT, &LOCK]));
+    let output = command.output().expect("it starts");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{error}");
     assert!(error.contains("BST-1 twice"), "{error}");
     assert!(!station.path("a.sim").exists() && !station.path("b.sim").exists());
     assert_eq!(station.records().len(), 1);
