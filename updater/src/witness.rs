@@ -195,14 +195,14 @@ impl<K: DeviceKey> Witness<K> {
             }
             Found::Newest(_) | Found::WornOut => return Err(NoReceipt::WornOut),
         };
-        let signed = says.sign(&mut self.key);
-        let signed = signed.map_err(|_| NoReceipt::NoSignature)?;
-        let entry = Entry::new(says.number, signed.as_bytes()).ok_or(NoReceipt::NoSignature)?;
-        // Spent before the flash is touched: what fails wears it, too.
+        // Spent before anything is tried: what fails wears the flash, too, and a key that is gone is not asked for ever.
         match challenge {
             Some(_) => self.answers = answers.spend(),
             None => self.own = self.own.at(now).spend(),
         }
+        let signed = says.sign(&mut self.key);
+        let signed = signed.map_err(|_| NoReceipt::NoSignature)?;
+        let entry = Entry::new(says.number, signed.as_bytes()).ok_or(NoReceipt::NoSignature)?;
         let kept = match self.found {
             Found::Nothing => self.ledger.format(flash, watchdog, &entry),
             _ => self.ledger.write(flash, watchdog, &entry),

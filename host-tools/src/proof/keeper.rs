@@ -169,8 +169,14 @@ impl<'c> Staged<'c> {
 
     fn judge(&mut self, receipts: &[(Authentic, bool)]) -> Vec<Verdict> {
         let mut verdicts = Vec::with_capacity(receipts.len());
+        let mut broken: Vec<(&str, Refused)> = Vec::new();
         for (place, (receipt, fresh)) in (1..).zip(receipts) {
             let unit = &receipt.receipt().unit;
+            // Behind what was refused of a unit, no more of it is taken; other units' receipts are.
+            if let Some((_, refused)) = broken.iter().find(|(name, _)| *name == unit.as_str()) {
+                verdicts.push(Err(*refused));
+                continue;
+            }
             let chain = self.changed.get(unit).or_else(|| self.chains.get(unit));
             // An answer that is known already makes nothing before it fresh again.
             let is_known = |(later, _): &(Authentic, bool)| {
@@ -190,7 +196,7 @@ impl<'c> Staged<'c> {
                 }
                 // An old one says nothing about those behind it.
                 Err(Refused::Replayed) => {}
-                Err(_) => break,
+                Err(refused) => broken.push((unit, refused)),
             }
         }
         verdicts
@@ -304,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn behind_a_fork_nothing_is_taken_for_a_gap() {
+    fn behind_a_fork_no_more_of_the_unit_is_taken() {
         let (bench, mut unit) = Bench::new();
         let (keeper, _) = bench.open();
         let mut other = unit.cloned(1);
@@ -314,7 +320,7 @@ mod tests {
         let forked = [(); 4].map(|()| other.next());
         let forked = forked.each_ref().map(Vec::as_slice);
         let verdicts = bench.keep(&keeper, &unit, &forked[1..]);
-        assert_eq!(verdicts, [Err(Refused::Forked)]);
+        assert_eq!(verdicts, [Err(Refused::Forked); 3]);
         assert_eq!(bench.lines(), 2);
     }
 

@@ -109,7 +109,7 @@ impl Reporter {
             Ok((Delivery::Challenged(_), newest)) => {
                 warn!("receipt {=u32}: the server asks again", newest);
             }
-            Err(Failure::Refused(refusal @ (Refusal::NotFound | Refusal::Status(_)))) => {
+            Err(Failure::Refused(refusal @ (Refusal::NotFound | Refusal::Status(400..=499)))) => {
                 warn!("receipt {=u32}: the server takes none: {}", newest, refusal);
             }
             Err(failure) => {
@@ -119,7 +119,7 @@ impl Reporter {
         }
     }
 
-    /// Makes a receipt that answers this, and posts it alone: the server begins a chain with it.
+    /// Makes a receipt that answers this, and posts it with those before it: the server begins a chain with them.
     fn answer(
         &mut self,
         updater: &mut Updater<Hardware, CHUNK>,
@@ -133,14 +133,14 @@ impl Reporter {
             .witness
             .as_mut()
             .map(|witness| witness.receipt(&device, Some(challenge), now, flash, watchdog));
-        let mut receipts = Receipts::<TOGETHER>::new();
-        match answer {
-            Some(Ok(answer)) => {
-                receipts.push(&answer);
-                let delivery = post(updater, network, unit, &receipts)?;
-                Ok((delivery, number(&answer)))
-            }
-            _ => Ok((Delivery::Challenged(challenge), self.delivered)), // asked too often
+        let Some(Ok(_)) = answer else {
+            return Ok((Delivery::Challenged(challenge), self.delivered)); // asked too often
+        };
+        // What the server has is of another chain.
+        self.delivered = 0;
+        match self.undelivered(updater) {
+            Some((receipts, newest)) => Ok((post(updater, network, unit, &receipts)?, newest)),
+            None => Ok((Delivery::Challenged(challenge), 0)),
         }
     }
 

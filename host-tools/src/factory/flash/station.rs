@@ -94,6 +94,14 @@ impl<'a> Station<'a> {
         let all_locks = all_locks.collect();
         let boot_test = arguments.boot_test.as_deref().map(str::parse).transpose();
         let boot_test = boot_test.map_err(|why| wrong("--boot-test", why))?;
+        if !arguments.lock.is_empty() && boot_test.is_none() && !arguments.dry_run {
+            return Err(Error::argument(
+                "--lock",
+                "no --boot-test",
+                "a unit that has booted before it is locked",
+                "give --boot-test rtt or uart:DEVICE",
+            ));
+        }
         Ok(Self {
             steps: steps(arguments, &chip, known, &places)?,
             signer: keys::open(&arguments.key, &arguments.passphrases)?,

@@ -154,15 +154,22 @@ fn a_killed_provision_given_again_loses_no_serial_number_and_uses_none_twice() {
     let station = Station::new();
     station.factory.list("units.csv", &rows(0..UNITS));
     let mut random = fastrand::Rng::with_seed(0xb157_ab1e);
-    let whole = station.completes();
+    let whole = |()| {
+        station.begin_anew();
+        station.completes()
+    };
+    // The first one pays for what the machine has to read.
+    let fastest = [(); 5].map(whole).into_iter().min().unwrap();
     station.check_whole(&[], 1);
     let (mut kills, mut at_work, mut partly) = (0, 0, 0);
-    while kills < KILLS {
+    while at_work < KILLS {
         station.begin_anew();
-        // Sometimes once, sometimes several times in a row before it may end.
+        // Sometimes once, sometimes several times in a row before it may end: each within what the one before left.
         for _ in 0..random.u32(1..=6) {
+            let left = f64::from(UNITS) - station.recorded().len() as f64;
+            let time = fastest.mul_f64(random.f64() * left / f64::from(UNITS));
             kills += 1;
-            at_work += u32::from(station.is_killed_after(whole.mul_f64(random.f64())));
+            at_work += u32::from(station.is_killed_after(time));
         }
         let recorded = station.recorded();
         partly += u32::from(!recorded.is_empty() && recorded.len() < UNITS as usize);
@@ -171,12 +178,12 @@ fn a_killed_provision_given_again_loses_no_serial_number_and_uses_none_twice() {
         station.check_files(&recorded, step);
         station.completes();
         station.check_whole(&recorded, step);
+        assert!(
+            kills < 5 * KILLS,
+            "{at_work} of {kills} kills met a command at work"
+        );
     }
     println!("{kills} kills, {at_work} of a command at work; {partly} left a part of the units");
-    assert!(
-        at_work > KILLS / 2,
-        "{at_work} of {kills} kills met a command at work"
-    );
     assert!(partly > 0, "no kill came between two groups");
 }
 

@@ -130,6 +130,17 @@ fn each_fault_is_noticed_before_anything_is_locked_or_recorded_and_can_be_mended
 }
 
 #[test]
+fn nothing_is_locked_that_was_not_seen_to_boot() {
+    let station = Station::with(&["BST-1"]);
+    let mut command = station.command(&all(&[&UNIT, &LOCK]));
+    let output = command.output().expect("it starts");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("no --boot-test"), "{error}");
+    assert!(!station.path("unit.sim").exists());
+}
+
+#[test]
 fn a_serial_number_is_not_given_to_two_probes() {
     let station = Station::with(&["BST-1"]);
     let twice = ["--probe", "sim:a.sim", "--unit", "BST-1"];
@@ -222,10 +233,10 @@ fn a_serial_number_that_was_begun_in_one_chip_goes_into_no_other() {
 #[test]
 fn a_locked_unit_that_was_not_read_back_here_is_not_believed() {
     let station = Station::with(&["BST-1"]);
-    station.flash(&all(&[&UNIT, &LOCK]));
+    station.flash(&all(&[&UNIT, &BOOT, &LOCK]));
     let other = Station::with(&["BST-1"]);
     fs::copy(station.path("unit.sim"), other.path("unit.sim")).expect("a copy");
-    let error = other.refused(&all(&[&UNIT, &LOCK]));
+    let error = other.refused(&all(&[&UNIT, &BOOT, &LOCK]));
     assert!(
         error.contains("locked (key, readout, bootloader)"),
         "{error}"
