@@ -19,6 +19,4 @@ pub mod log;
 #[cfg(feature = "defmt")]
 pub mod panic;
 pub mod pci;
-pub mod register;
 pub mod stack;
-pub mod survivor;

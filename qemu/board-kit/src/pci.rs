@@ -5,7 +5,7 @@
 //! §6.1); configuration space is memory, as in the PCI Express Base Specification 3.0, §7.2.2 (ECAM).
 //! Bridges, and functions of a device but the first one, are not looked for.
 
-use crate::register::{Block, Register};
+use bistable_port::register::{Block, Register};
 
 /// The configuration spaces of bus 0.
 #[derive(Clone, Copy, Debug)]

@@ -57,4 +57,4 @@ pub mod watchdog;
 pub use board_kit::leftover;
 pub use cortex_m_rt::entry;
 
-use board_kit::register;
+use bistable_port::register;

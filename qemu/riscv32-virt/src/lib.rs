@@ -73,4 +73,4 @@ pub use riscv_rt::entry;
 #[doc(hidden)]
 pub use last_words::__private;
 
-use board_kit::register;
+use bistable_port::register;

@@ -3,8 +3,8 @@
 //! It lies below the RAM that the linker scripts give to bootloader and application (both start at
 //! 0x8000_0100).
 
-pub use board_kit::survivor::SIZE;
-use board_kit::survivor::Survivor;
+pub use bistable_port::survivor::SIZE;
+use bistable_port::survivor::Survivor;
 
 /// Where it lies.
 pub const ADDRESS: u32 = 0x8000_0000;

@@ -55,6 +55,7 @@ pub struct Registers {
 
 impl Registers {
     /// Writes the same to each of them, in ascending order.
+    #[inline(always)] // where there is one, there is no loop
     pub fn write_all(self, value: u32) {
         for index in 0..self.count {
             let address = self.first.address.wrapping_add(index.wrapping_mul(4));
