@@ -45,13 +45,23 @@ pub fn c_library(layout: impl AsRef<Path>) {
     }
 }
 
-fn write_c_library(layout: &Path) -> Result<(), Error> {
+/// For the build script of a library that bootloader and application share, such as a board's: `layout.rs` alone.
+pub fn library(layout: impl AsRef<Path>) {
+    if let Err(error) = write_constants(layout.as_ref()) {
+        println!("cargo::error={error}");
+    }
+}
+
+fn write_constants(layout: &Path) -> Result<Product, Error> {
     let (product, ring) = read(layout)?;
     let directory = out_dir().map_err(|problem| problem.at(layout))?;
-    write_file(
-        &directory.join("layout.rs"),
-        &generate::layout_rs(&product, &ring),
-    )?;
+    let constants = generate::layout_rs(&product, &ring);
+    write_file(&directory.join("layout.rs"), &constants)?;
+    Ok(product)
+}
+
+fn write_c_library(layout: &Path) -> Result<(), Error> {
+    let product = write_constants(layout)?;
     let Some(scripts) = env::var_os(SCRIPTS_VARIABLE).map(PathBuf::from) else {
         return Ok(());
     };

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use bistable_core::layout::{JournalLayout, SlotLayout};
+use bistable_core::layout::{JournalLayout, Slot, SlotLayout};
 
 use crate::product::{Architecture, Memory, Product};
 use crate::ring::Ring;
@@ -66,6 +66,22 @@ fn write(text: &mut String, product: &Product, ring: &Ring) -> fmt::Result {
             ],
         )?;
     }
+    module(
+        text,
+        &format!(
+            "The bootloader, on the flash `{}`.",
+            product.bootloader.flash
+        ),
+        "bootloader",
+        &[
+            (
+                "OFFSET",
+                "First byte, from the start of the flash.",
+                product.bootloader.offset,
+            ),
+            ("SIZE", "Length in bytes.", product.bootloader.size),
+        ],
+    )?;
     if let Some(ledger) = &product.ledger {
         let JournalLayout {
             offset,
@@ -221,12 +237,15 @@ fn ram(text: &mut String, product: &Product) -> fmt::Result {
         .map(|range| format!("{}..{}", Number(range.start), Number(range.end)))
         .collect();
     let handover = &product.handover;
+    let application = product.application_memory(Slot::A).ram;
     writeln!(
         text,
         "
 /// The RAM regions.
 #[allow(clippy::single_range_in_vec_init, reason = \"a board may have one region\")]
 pub const RAM: [::core::ops::Range<u32>; {}] = [{}];
+/// The RAM that applications are linked for, without the handover block.
+pub const APPLICATION_RAM: ::core::ops::Range<u32> = {}..{};
 /// How the processor starts an image.
 pub const ENTRY: ::bistable_core::verify::Entry<'static> = ::bistable_core::verify::Entry::{};
 /// Where the handover block lies in RAM.
@@ -237,6 +256,8 @@ pub const HANDOVER_SIZE: u32 = {};
 pub const VECTOR_ALIGNMENT: u32 = {};",
         ranges.len(),
         ranges.join(", "),
+        Number(application.start),
+        Number(application.end),
         match product.architecture {
             Architecture::CortexM => "CortexM { ram: &RAM }",
             Architecture::Riscv32 => "FirstInstruction",

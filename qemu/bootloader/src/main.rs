@@ -47,13 +47,6 @@ const _: () = assert!(layout::HANDOVER_ADDRESS == board::memory::ADDRESS);
 const _: () = assert!(layout::HANDOVER_SIZE as usize == board::memory::SIZE);
 const _: () = assert!(layout::flash_main::ADDRESS == flash::ADDRESS);
 
-/// All RAM but the handover.
-const APPLICATION_RAM: core::ops::Range<u32> = {
-    let [ram] = &layout::RAM;
-    ram.start + layout::HANDOVER_SIZE..ram.end
-};
-const _: () = assert!(layout::RAM[0].start == layout::HANDOVER_ADDRESS);
-
 /// How long to wait when nothing verifies before everything is tried again, in milliseconds.
 const RETRY_MS: u32 = 1_000;
 
@@ -129,7 +122,7 @@ impl Board for Hardware {
     fn jump(self, image: Verified, clears_ram: bool) -> ! {
         jump::clean_up();
         let clears = match clears_ram {
-            true => APPLICATION_RAM,
+            true => layout::APPLICATION_RAM,
             false => 0..0,
         };
         // SAFETY: `Verified` says that a program for this processor lies there, as its `Entry` demands; the

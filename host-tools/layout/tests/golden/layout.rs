@@ -43,6 +43,8 @@ pub const KEY_RING: ::bistable_core::keys::KeyRing<'static> = ::bistable_core::k
 /// The RAM regions.
 #[allow(clippy::single_range_in_vec_init, reason = "a board may have one region")]
 pub const RAM: [::core::ops::Range<u32>; 1] = [0x2000_0000..0x2040_0000];
+/// The RAM that applications are linked for, without the handover block.
+pub const APPLICATION_RAM: ::core::ops::Range<u32> = 0x2000_0100..0x2040_0000;
 /// How the processor starts an image.
 pub const ENTRY: ::bistable_core::verify::Entry<'static> = ::bistable_core::verify::Entry::CortexM { ram: &RAM };
 /// Where the handover block lies in RAM.
@@ -74,6 +76,14 @@ pub mod flash_main {
     pub const ERASE_SIZE: u32 = 0x1000;
     /// Write size in bytes.
     pub const WRITE_SIZE: u32 = 0x4;
+}
+
+/// The bootloader, on the flash `boot`.
+pub mod bootloader {
+    /// First byte, from the start of the flash.
+    pub const OFFSET: u32 = 0x0;
+    /// Length in bytes.
+    pub const SIZE: u32 = 0x1_0000;
 }
 
 /// Where receipts are kept, on the flash `main`.
