@@ -9,6 +9,7 @@ mod checks;
 mod conformance;
 mod demo;
 mod explore;
+mod report;
 mod run;
 mod stories;
 
@@ -30,7 +31,9 @@ Usage: cargo xtask <command>
   bench [options]    sizes, instructions to boot, stack, flash operations and bytes of an update, measured
                      in the emulator (--check compares with the committed figures; --help shows the rest)
   test               every check: formatting, clippy, host tests, documentation, firmware, emulator,
-                     explorer";
+                     explorer
+  emulated           those of them that run in emulators, which `test` runs beside the others; it has
+                     built what they need";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Some("compare") => explore::compare(&rest),
         Some("bench") => bench::bench(&rest),
         Some("test") if rest.is_empty() => checks::all(),
+        Some(checks::EMULATED) if rest.is_empty() => checks::emulated(),
         _ => Err(USAGE.to_owned()),
     };
     match outcome {
