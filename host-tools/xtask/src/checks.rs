@@ -5,13 +5,13 @@ use std::process::Command;
 use bistable_firmware::Toolchain;
 use bistable_qemu::{Board, ram_routine};
 
-use crate::bench;
 use crate::conformance;
 use crate::demo::{development_ring, emulator, toolchain};
 use crate::explore::{COMPARISON, explore};
 use crate::report::{Beside, Report};
 use crate::run::{Outcome, built, cargo, host, released, repository, run};
 use crate::stories;
+use crate::{bench, boards};
 
 /// Lints are errors.
 const WARNINGS: [&str; 3] = ["--", "-D", "warnings"];
@@ -57,7 +57,12 @@ pub(crate) fn all() -> Outcome {
     match Board::ALL.map(toolchain).into_iter().collect() {
         Ok(toolchains) => firmware(&mut report, toolchains),
         Err(error) => {
-            let checks = ["firmware", "clippy, firmware", "the tools at work"];
+            let checks = [
+                "firmware",
+                "clippy, firmware",
+                "the chips",
+                "the tools at work",
+            ];
             for check in checks.iter().chain(&IN_EMULATORS) {
                 report.skip(check, &error);
             }
@@ -122,6 +127,7 @@ fn firmware(report: &mut Report, toolchains: Vec<Toolchain>) {
     } else {
         report.skip("clippy, firmware", "this toolchain has no clippy");
     }
+    report.check_unless_skipped("the chips", boards::check);
     if let Err(error) = Board::ALL.into_iter().try_for_each(emulator) {
         for check in ["the tools at work"].iter().chain(&IN_EMULATORS) {
             report.skip(check, &error);
