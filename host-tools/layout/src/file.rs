@@ -54,6 +54,8 @@ pub(crate) struct Bootloader {
     pub(crate) flash: String,
     pub(crate) offset: u32,
     pub(crate) size: u32,
+    #[serde(default)]
+    pub(crate) head: u32,
     pub(crate) ram: String,
 }
 

@@ -121,6 +121,8 @@ pub enum Architecture {
 /// The memory of one program, as its linker script says it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Memory {
+    /// What comes before the code: what the chip's ROM reads first. Empty where it reads nothing.
+    pub head: Range<u32>,
     /// Where its code and constants lie.
     pub flash: Range<u32>,
     /// What it may use freely: the handover block is not in it.
@@ -148,6 +150,8 @@ pub struct Product {
     pub handover: Range<u32>,
     /// Where the bootloader lies.
     pub bootloader: Partition,
+    /// How many bytes come before the bootloader's code there: what the chip's ROM reads first.
+    pub bootloader_head: u32,
     /// The RAM region that the bootloader uses.
     pub bootloader_ram: String,
     /// The flash that the journal lies on.
@@ -242,6 +246,7 @@ impl Product {
         let ledger = ledger.transpose()?;
         rules::calibration(&file.factory.calibration)?;
         rules::slots(&file.slots, [&flash_a, &flash_b], slot_units)?;
+        rules::head(&file.bootloader, &file.slots)?;
         rules::trial(&file.trial)?;
         rules::checks(&file.health.checks)?;
         rules::stays(&file.health.stays)?;
@@ -283,6 +288,7 @@ impl Product {
                 offset: file.bootloader.offset,
                 size: file.bootloader.size,
             },
+            bootloader_head: file.bootloader.head,
             bootloader_ram: file.bootloader.ram,
             journal_flash: file.journal.flash,
             slot_flashes,
@@ -397,8 +403,10 @@ impl Product {
             .get(&self.bootloader.flash)
             .map_or(0, |flash| flash.address);
         let start = base.saturating_add(self.bootloader.offset);
+        let code = start.saturating_add(self.bootloader_head);
         Memory {
-            flash: start..start.saturating_add(self.bootloader.size),
+            head: start..code,
+            flash: code..start.saturating_add(self.bootloader.size),
             ram: self.usable_ram(&self.bootloader_ram),
         }
     }
@@ -408,6 +416,7 @@ impl Product {
     pub fn application_memory(&self, slot: Slot) -> Memory {
         let start = self.layout.payload_address(slot);
         Memory {
+            head: start..start,
             flash: start..start.saturating_add(self.layout.payload_capacity()),
             ram: self.usable_ram(&self.application_ram),
         }

@@ -355,6 +355,27 @@ fn slot_order(slots: &file::Slots, [flash_a, flash_b]: [&Flash; 2]) -> Result<()
     ))
 }
 
+/// What comes before the bootloader's code, whose vector table begins behind it.
+pub(crate) fn head(bootloader: &file::Bootloader, slots: &file::Slots) -> Result<(), Problem> {
+    let refuse = |expected: String| {
+        let found = format!("{:#x}", bootloader.head);
+        Err(Problem::value("bootloader.head", found, expected))
+    };
+    if bootloader.head > 0 && bootloader.head >= bootloader.size {
+        return refuse(format!(
+            "less than bootloader.size, which is {:#x}",
+            bootloader.size
+        ));
+    }
+    if !bootloader.head.is_multiple_of(slots.vector_alignment) {
+        return refuse(format!(
+            "a multiple of slots.vector_alignment, which is {}",
+            slots.vector_alignment
+        ));
+    }
+    Ok(())
+}
+
 fn payload_offset(
     slots: &file::Slots,
     [flash_a, flash_b]: [&Flash; 2],

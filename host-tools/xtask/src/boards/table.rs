@@ -65,10 +65,14 @@ pub(crate) fn row(port: &Port, built: &Built) -> String {
             format!("{sectors} × {}, write {} B", bytes(size), flash.write_size)
         })
     };
-    let slots = geometry(&product.slots_flash);
-    let flash = match product.journal_flash == product.slots_flash {
-        true => slots,
-        false => format!("{slots}; journal {}", geometry(&product.journal_flash)),
+    let [a, b] = product.slot_flashes.each_ref().map(|name| geometry(name));
+    let journal = match product.slot_flashes.contains(&product.journal_flash) {
+        true => String::new(),
+        false => format!("; journal {}", geometry(&product.journal_flash)),
+    };
+    let flash = match product.slot_flashes[0] == product.slot_flashes[1] {
+        true => format!("{a}{journal}"),
+        false => format!("A {a}, B {b}{journal}"),
     };
     format!(
         "| [{}](boards/chips/{}/README.md) | {} | {} | {flash} | {} × {} | {} | {} | {} | {} | {} | {} |",
