@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`cortex_m`], [`riscv`] | leaving the bootloader for an image: the processor as after a reset, and the jump |
 //! | [`survivor`] | the block of RAM that survives a reset: the handover |
+//! | [`flash`] | adapters over a HAL's flash: bounds, uneven sectors, two flashes |
 //! | [`register`] | registers of a peripheral that no HAL knows |
 //!
 //! `docs/porting.md` shows how a port is put together.
@@ -21,6 +22,7 @@
 
 #[cfg(target_arch = "arm")]
 pub mod cortex_m;
+pub mod flash;
 pub mod register;
 #[cfg(target_arch = "riscv32")]
 pub mod riscv;
