@@ -30,9 +30,9 @@ use core::marker::PhantomData;
 
 use bistable_core::fuses::{Fuses, NotRaised};
 use emulated_flash::{
-    Chip, EmulatedFlash, Geometry, InMemory, Memory, NotFormatted, blow_fuses, blown_fuses,
-    clear_bits, fill_erased,
+    Chip, EmulatedFlash, Memory, blow_fuses, blown_fuses, clear_bits, fill_erased,
 };
+pub use emulated_flash::{Geometry, InMemory, NotFormatted};
 
 /// A machine, and where it has its memory.
 ///
