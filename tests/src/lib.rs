@@ -9,6 +9,5 @@ pub mod fixtures;
 pub mod flash;
 pub mod golden;
 pub mod images;
-pub mod mixed;
 pub mod random;
 pub mod states;

@@ -1,11 +1,13 @@
 //! Updates on chips whose flash is no row of equal sectors: from A to B and back to A, with the power cut at each
 //! operation of each flash, once and twice in a row.
 
+mod mixed;
+
 use bistable_core::layout::{Layout, Slot};
 use bistable_tests::device::{Cut, image_for};
 use bistable_tests::flash::Extent;
 use bistable_tests::images::Built;
-use bistable_tests::mixed::{Chip, Medium, Mixed};
+use mixed::{Chip, Medium, Mixed};
 
 const KIB: usize = 1024;
 

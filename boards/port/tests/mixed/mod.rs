@@ -24,11 +24,11 @@ use bistable_updater::health::Verdict;
 use bistable_updater::{Platform, Updater};
 use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
 
-use crate::board::Fed;
-use crate::device::{Cut, Fickle, PAGE, application, install};
-use crate::fixtures::{image_of, layout, product};
-use crate::flash::{Error, Extent};
-use crate::images::Built;
+use bistable_tests::board::Fed;
+use bistable_tests::device::{Cut, Fickle, PAGE, application, install};
+use bistable_tests::fixtures::{image_of, layout, product};
+use bistable_tests::flash::{Error, Extent};
+use bistable_tests::images::Built;
 
 /// Sectors of the journal.
 const JOURNAL_SECTORS: u8 = 2;
@@ -38,7 +38,7 @@ const SLOT_SECTORS: u32 = 3;
 
 /// What feeds all flashes of a device.
 #[derive(Debug, Default)]
-pub struct Supply {
+pub(crate) struct Supply {
     /// Operations so far: erased sectors and program calls.
     operations: Cell<u64>,
     /// The operation at which it is cut, and how.
@@ -47,7 +47,7 @@ pub struct Supply {
 }
 
 /// A flash in memory, of which a device is made.
-pub trait Medium: NorFlash {
+pub(crate) trait Medium: NorFlash {
     /// Erased, `size` bytes, fed by `supply`; where `is_fickle`, what a cut erase held may come back.
     fn new(size: u32, supply: &Rc<Supply>, is_fickle: bool) -> Self;
     /// Decides what is torn reads as.
@@ -64,7 +64,7 @@ pub trait Medium: NorFlash {
 
 /// A flash on a supply that others share.
 #[derive(Debug)]
-pub struct Chip<const W: usize, const E: usize> {
+pub(crate) struct Chip<const W: usize, const E: usize> {
     flash: Fickle<W, E>,
     supply: Rc<Supply>,
     is_fickle: bool,
@@ -166,7 +166,7 @@ impl<const W: usize, const E: usize> NorFlash for Chip<W, E> {
 
 /// A flash that is read in words of four bytes.
 #[derive(Debug)]
-pub struct Words<F>(F);
+pub(crate) struct Words<F>(F);
 
 impl<F: ErrorType> ErrorType for Words<F> {
     type Error = F::Error;
@@ -204,7 +204,7 @@ type InB<'f, B> = Part<Words<Shared<'f, B>>>;
 
 /// A device with its journal, slot A and slot B in flashes of these kinds.
 #[derive(Debug)]
-pub struct Mixed<J, A, B> {
+pub(crate) struct Mixed<J, A, B> {
     journal: J,
     a: RefCell<A>,
     b: RefCell<B>,
@@ -228,7 +228,7 @@ impl<J: Medium, A: Medium, B: Medium> Mixed<J, A, B> {
     /// A layout for such a device, with chunks of 4 KiB: slot A one sector behind the start of a flash at 0x0802_0000,
     /// slot B at the start of one at 0x9000_0000.
     #[must_use]
-    pub fn layout() -> &'static Layout {
+    pub(crate) fn layout() -> &'static Layout {
         let sector = A::ERASE_SIZE.max(B::ERASE_SIZE) as u32;
         let slot = |address, offset| SlotLayout {
             offset,
@@ -253,7 +253,7 @@ impl<J: Medium, A: Medium, B: Medium> Mixed<J, A, B> {
     /// # Panics
     /// If its journal cannot be formatted.
     #[must_use]
-    pub fn new(layout: &'static Layout, image: &Built) -> Self {
+    pub(crate) fn new(layout: &'static Layout, image: &Built) -> Self {
         let supply = Rc::new(Supply::default());
         let size = layout.journal.sector_size * u32::from(JOURNAL_SECTORS);
         let mut journal = J::new(size, &supply, false);
@@ -282,26 +282,26 @@ impl<J: Medium, A: Medium, B: Medium> Mixed<J, A, B> {
     }
 
     /// Decides what is torn reads as.
-    pub fn seed(&mut self, seed: u64) {
+    pub(crate) fn seed(&mut self, seed: u64) {
         self.journal.seed(seed);
         self.a.get_mut().seed(seed);
         self.b.get_mut().seed(seed);
     }
 
     /// Plans that the power is cut at the operation with this number, from the start of the device's life.
-    pub fn cut(&self, operation: u64, cut: Cut) {
+    pub(crate) fn cut(&self, operation: u64, cut: Cut) {
         self.supply.cut.set(Some((operation, cut)));
     }
 
     /// Operations so far, of all flashes.
     #[must_use]
-    pub fn operations(&self) -> u64 {
+    pub(crate) fn operations(&self) -> u64 {
         self.supply.operations.get()
     }
 
     /// How often each sector of `slot`'s flash was erased.
     #[must_use]
-    pub fn erases(&self, slot: Slot) -> Vec<u64> {
+    pub(crate) fn erases(&self, slot: Slot) -> Vec<u64> {
         match slot {
             Slot::A => self.a.borrow().erases().to_vec(),
             Slot::B => self.b.borrow().erases().to_vec(),
@@ -314,7 +314,7 @@ impl<J: Medium, A: Medium, B: Medium> Mixed<J, A, B> {
     ///
     /// # Panics
     /// If nothing boots, if a slot does not hold what the journal says, or if it takes no end.
-    pub fn lives(&mut self, images: &[Built], mut after: impl FnMut(&mut Self, u64)) -> u64 {
+    pub(crate) fn lives(&mut self, images: &[Built], mut after: impl FnMut(&mut Self, u64)) -> u64 {
         let mut cuts = 0;
         for _ in 0..16 {
             match self.boot(images) {
