@@ -3,6 +3,7 @@
 //! | part | what for |
 //! | --- | --- |
 //! | [`cortex_m`], [`riscv`] | leaving the bootloader for an image: the processor as after a reset, and the jump |
+//! | [`forward`] | interrupts for an image on a Cortex-M0 without VTOR |
 //! | [`survivor`] | the block of RAM that survives a reset: the handover |
 //! | [`flash`] | adapters over a HAL's flash: bounds, uneven sectors, two flashes |
 //! | [`register`] | registers of a peripheral that no HAL knows |
@@ -23,6 +24,7 @@
 #[cfg(target_arch = "arm")]
 pub mod cortex_m;
 pub mod flash;
+pub mod forward;
 pub mod register;
 #[cfg(target_arch = "riscv32")]
 pub mod riscv;
