@@ -1,47 +1,44 @@
 //! The chip, as the updater sees it; a clock and a serial line for the application.
 
+use core::task::Poll;
+
 use bistable_core::fuses::NoFuses;
 use bistable_core::handover::HANDOVER_LEN;
 use bistable_core::layout::Slot;
 use bistable_updater::Platform;
-use embassy_futures::block_on;
-use embassy_nrf::buffered_uarte::{BufferedUarte, Error, InterruptHandler};
-use embassy_nrf::nvmc::Nvmc;
-use embassy_nrf::{bind_interrupts, peripherals::UARTE0, uarte};
+use embassy_futures::poll_once;
+use embassy_rp::uart::{BufferedInterruptHandler, BufferedUart, Config, Error};
+use embassy_rp::{bind_interrupts, peripherals::UART0};
 use embassy_time::Instant;
-use static_cell::StaticCell;
+use embedded_io_async::Read;
 
-use crate::{HANDOVER, Hardware, Watchdog};
+use crate::{Flash, HANDOVER, Hardware, Watchdog};
 
 bind_interrupts!(struct Interrupts {
-    UARTE0 => InterruptHandler<UARTE0>;
+    UART0_IRQ => BufferedInterruptHandler<UART0>;
 });
 
-/// Bytes of each direction that may wait: more than an answer's head and a chunk, since nobody reads while flash is erased.
+/// Bytes of each direction that may wait.
 const BUFFER: usize = 1024;
 
-/// Starts the clocks; returns the chip and a serial line: 115,200 baud, TXD on P0.06, RXD on P0.08, as on the nRF52840 DK.
+/// Starts the clocks; returns the chip and a serial line: 115,200 baud, TX on GP0, RX on GP1, as on the Pico.
 ///
 /// # Panics
 /// The second time.
 pub fn start() -> (Hardware, Line) {
-    static BUFFERS: StaticCell<[[u8; BUFFER]; 2]> = StaticCell::new();
-    let chip = embassy_nrf::init(embassy_nrf::config::Config::default());
-    let [receive, send] = BUFFERS.init([[0; BUFFER]; 2]);
-    let line = BufferedUarte::new(
-        chip.UARTE0,
-        chip.TIMER0,
-        chip.PPI_CH0,
-        chip.PPI_CH1,
-        chip.PPI_GROUP0,
-        chip.P0_08,
-        chip.P0_06,
+    let chip = embassy_rp::init(embassy_rp::config::Config::default());
+    let buffers = cortex_m::singleton!(: [[u8; BUFFER]; 2] = [[0; BUFFER]; 2]);
+    let [receive, send] = buffers.expect("it is started once");
+    let uart = BufferedUart::new(
+        chip.UART0,
+        chip.PIN_0,
+        chip.PIN_1,
         Interrupts,
-        uarte::Config::default(),
-        receive,
         send,
+        receive,
+        Config::default(),
     );
-    (Hardware::take(), Line(line))
+    (Hardware::take(), Line { uart, next: None })
 }
 
 /// Milliseconds since the application started.
@@ -51,16 +48,16 @@ pub fn now() -> u64 {
 }
 
 impl Platform for Hardware {
-    type JournalFlash = Nvmc<'static>;
-    type SlotFlash = Nvmc<'static>;
+    type JournalFlash = Flash;
+    type SlotFlash = Flash;
     type Watchdog = Watchdog;
     type Fuses = NoFuses;
 
-    fn journal_flash(&mut self) -> (&mut Nvmc<'static>, &mut Watchdog) {
+    fn journal_flash(&mut self) -> (&mut Flash, &mut Watchdog) {
         (&mut self.flash, &mut self.watchdog)
     }
 
-    fn slot_flash(&mut self, _slot: Slot) -> (&mut Nvmc<'static>, &mut Watchdog) {
+    fn slot_flash(&mut self, _slot: Slot) -> (&mut Flash, &mut Watchdog) {
         (&mut self.flash, &mut self.watchdog)
     }
 
@@ -85,31 +82,51 @@ impl Platform for Hardware {
     }
 }
 
-/// A serial line. Reading and writing wait for the first byte.
-pub struct Line(BufferedUarte<'static>);
+/// A serial line. Reading waits for the first byte, writing until all is sent or waits to be.
+pub struct Line {
+    uart: BufferedUart,
+    /// Read already, to find out whether there is one.
+    next: Option<u8>,
+}
 
 impl embedded_io::ErrorType for Line {
     type Error = Error;
 }
 
 impl embedded_io::ReadReady for Line {
+    /// The driver's own says nothing of errors, and receives nothing more until somebody has read about them.
     fn read_ready(&mut self) -> Result<bool, Error> {
-        embedded_io_async::ReadReady::read_ready(&mut self.0)
+        if self.next.is_none() {
+            let mut byte = [0];
+            if let Poll::Ready(read) = poll_once(self.uart.read(&mut byte)) {
+                self.next = (read? > 0).then_some(byte[0]);
+            }
+        }
+        Ok(self.next.is_some())
     }
 }
 
 impl embedded_io::Read for Line {
     fn read(&mut self, bytes: &mut [u8]) -> Result<usize, Error> {
-        block_on(self.0.read(bytes))
+        match (self.next.take(), bytes.first_mut()) {
+            (Some(next), Some(byte)) => {
+                *byte = next;
+                Ok(1)
+            }
+            (next, _) => {
+                self.next = next;
+                self.uart.blocking_read(bytes)
+            }
+        }
     }
 }
 
 impl embedded_io::Write for Line {
     fn write(&mut self, bytes: &[u8]) -> Result<usize, Error> {
-        block_on(self.0.write(bytes))
+        self.uart.blocking_write(bytes)
     }
 
     fn flush(&mut self) -> Result<(), Error> {
-        block_on(self.0.flush())
+        self.uart.blocking_flush()
     }
 }

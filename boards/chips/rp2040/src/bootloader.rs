@@ -7,35 +7,53 @@ use bistable_core::reset::ResetReason;
 use bistable_core::verify::Verified;
 use bistable_core::version::Version;
 use bistable_port::cortex_m;
-use embassy_nrf::nvmc::Nvmc;
-use embassy_nrf::pac::{ACL, acl::vals::Write};
+use embassy_rp::pac;
 
-use crate::{HANDOVER, Hardware, Watchdog, layout};
+use crate::{Flash, HANDOVER, Hardware, Watchdog, layout};
 
 /// The bootloader's own version.
 pub const VERSION: Version = Version::new(0, 1, 0);
 
-/// The chip's interrupts (4.4.2 has their numbers, 0 to 47).
-const INTERRUPTS: u32 = 48;
+/// The chip's interrupts (2.3.2 has their numbers, 0 to 25), and those that it has not.
+const INTERRUPTS: u32 = 32;
 
-/// How long to wait when nothing verifies before everything is tried again, in steps of the 64 MHz clock: a second.
-const RETRY: u32 = 64_000_000;
+/// How long to wait when nothing verifies before everything is tried again, in steps of the 125 MHz clock: a second.
+const RETRY: u32 = 125_000_000;
+
+/// Starts the crystal and the PLL: the ring oscillator, which the chip starts with, has 6 MHz more or less, and hashing an
+/// image would take 20 times as long.
+pub(crate) fn start_clocks() {
+    // Armed before, for a crystal may not start.
+    crate::feed();
+    embassy_rp::init(embassy_rp::config::Config::default());
+}
 
 impl Board for Hardware {
-    type JournalFlash = Nvmc<'static>;
-    type SlotFlash = Nvmc<'static>;
+    type JournalFlash = Flash;
+    type SlotFlash = Flash;
     type Watchdog = Watchdog;
 
-    fn journal_flash(&mut self) -> (&mut Nvmc<'static>, &mut Watchdog) {
+    fn journal_flash(&mut self) -> (&mut Flash, &mut Watchdog) {
         (&mut self.flash, &mut self.watchdog)
     }
 
-    fn slot_flash(&mut self, _slot: Slot) -> (&mut Nvmc<'static>, &mut Watchdog) {
+    fn slot_flash(&mut self, _slot: Slot) -> (&mut Flash, &mut Watchdog) {
         (&mut self.flash, &mut self.watchdog)
     }
 
+    /// The watchdog's reasons come first: the chip's stay until the next reset of the whole chip (2.12.8, 4.7.6).
     fn reset_reason(&mut self) -> Option<ResetReason> {
-        Some(crate::reset_reason())
+        let watchdog = pac::WATCHDOG.reason().read();
+        let chip = pac::VREG_AND_CHIP_RESET.chip_reset().read();
+        Some(match () {
+            () if watchdog.timer() => ResetReason::Watchdog,
+            () if watchdog.force() => ResetReason::Software,
+            // The pin RUN; or a debugger, through its rescue port.
+            () if chip.had_run() || chip.had_psm_restart() => ResetReason::Pin,
+            // A brown-out, too.
+            () if chip.had_por() => ResetReason::PowerOn,
+            () => ResetReason::Unknown,
+        })
     }
 
     fn load_handover(&mut self) -> [u8; HANDOVER_LEN] {
@@ -44,22 +62,6 @@ impl Board for Hardware {
 
     fn store_handover(&mut self, block: &[u8; HANDOVER_LEN]) {
         HANDOVER.store(block);
-    }
-
-    /// No program can write what the access control lists name until the next reset (6.1).
-    fn protect(&mut self, running: Slot) {
-        let slot = running.of(&layout::LAYOUT.slots);
-        let regions = [
-            (layout::bootloader::OFFSET, layout::bootloader::SIZE),
-            (slot.offset, layout::LAYOUT.slot_size),
-        ];
-        for (number, (start, size)) in regions.into_iter().enumerate() {
-            let list = ACL.acl(number);
-            list.addr().write_value(start);
-            list.perm()
-                .write(|permissions| permissions.set_write(Write::Disable));
-            list.size().write_value(size);
-        }
     }
 
     fn recover(&mut self) {

@@ -1,6 +1,6 @@
-//! Nordic's nRF52840, as bootloader and updater see it. References are to its product specification (1.7).
+//! Raspberry Pi's RP2040, as bootloader and updater see it. References are to its data sheet.
 //!
-//! Flash is embassy's `Nvmc`: it has one sector size and offsets from address 0, so it is used as it is.
+//! Flash is embassy's `Flash`: its offsets are from the first byte, and it switches off what cannot go on while it writes.
 #![no_std]
 
 #[cfg(feature = "application")]
@@ -8,11 +8,10 @@ mod application;
 #[cfg(feature = "bootloader")]
 mod bootloader;
 
-#[cfg(feature = "bootloader")]
-use bistable_core::reset::ResetReason;
 use bistable_port::survivor::Survivor;
-use embassy_nrf::nvmc::Nvmc;
-use embassy_nrf::pac;
+use embassy_rp::flash::Blocking;
+use embassy_rp::pac;
+use embassy_rp::peripherals::{FLASH, WATCHDOG};
 
 #[cfg(feature = "application")]
 pub use application::{Line, now, start};
@@ -29,9 +28,13 @@ pub mod layout {
 // SAFETY: RAM begins there, and the linker scripts leave the block out, as the layout says.
 const HANDOVER: Survivor = unsafe { Survivor::new(layout::HANDOVER_ADDRESS) };
 
+/// The flash. Offsets are from its first byte, 0x1000_0000.
+pub type Flash =
+    embassy_rp::flash::Flash<'static, FLASH, Blocking, { layout::flash_main::SIZE as usize }>;
+
 /// The chip.
 pub struct Hardware {
-    flash: Nvmc<'static>,
+    flash: Flash,
     watchdog: Watchdog,
     #[cfg(feature = "application")]
     fuses: bistable_core::fuses::NoFuses,
@@ -41,10 +44,12 @@ impl Hardware {
     /// Takes the flash and the watchdog.
     #[must_use]
     pub fn take() -> Self {
-        // SAFETY: once for each program, which leaves the flash controller to this.
-        let nvmc = unsafe { embassy_nrf::peripherals::NVMC::steal() };
+        #[cfg(feature = "bootloader")]
+        bootloader::start_clocks();
+        // SAFETY: once for each program, which leaves the flash to this.
+        let flash = unsafe { FLASH::steal() };
         Self {
-            flash: Nvmc::new(nvmc),
+            flash: Flash::new_blocking(flash),
             watchdog: Watchdog,
             #[cfg(feature = "application")]
             fuses: bistable_core::fuses::NoFuses,
@@ -52,8 +57,8 @@ impl Hardware {
     }
 }
 
-/// The watchdog: 8 s from the 32.768 kHz clock, longer than any erase (85 ms), and it runs in sleep, too. Nothing but a
-/// reset stops it (6.36).
+/// The watchdog: 8.4 s, longer than any erase (400 ms), from the crystal as soon as that runs. A debugger that halts the
+/// processor halts it, too.
 pub struct Watchdog;
 
 impl bistable_core::watchdog::Watchdog for Watchdog {
@@ -62,40 +67,36 @@ impl bistable_core::watchdog::Watchdog for Watchdog {
     }
 }
 
-/// Feeds the watchdog; arms it if it does not run.
+/// As long as it can be, in µs; each counts twice (RP2040-E1).
+const PERIOD: u32 = 0xFF_FFFF;
+
+/// MHz of the crystal, which counts the microseconds. Before it runs, the slower ring oscillator does.
+const CRYSTAL_MHZ: u16 = 12;
+
+/// All that the watchdog may reset, but the oscillators (2.13.5).
+const RESETS: pac::psm::regs::Wdsel = pac::psm::regs::Wdsel(0x1_FFFC);
+
+/// Feeds the watchdog; arms it if it does not run (4.7).
 pub fn feed() {
-    let watchdog = pac::WDT;
-    if !watchdog.runstatus().read().runstatus() {
-        watchdog
-            .config()
-            .write(|config| config.set_sleep(pac::wdt::vals::Sleep::Run));
-        watchdog.crv().write_value(8 * 32_768 - 1);
-        watchdog.rren().write(|enable| enable.set_rr(0, true));
-        watchdog.tasks_start().write_value(1);
+    let watchdog = pac::WATCHDOG;
+    watchdog.load().write(|load| load.set_load(PERIOD));
+    if watchdog.ctrl().read().enable() {
+        return;
     }
-    watchdog
-        .rr(0)
-        .write(|request| request.set_rr(pac::wdt::vals::Rr::Reload));
+    pac::PSM.wdsel().write_value(RESETS);
+    watchdog.tick().write(|tick| {
+        tick.set_cycles(CRYSTAL_MHZ);
+        tick.set_enable(true);
+    });
+    watchdog.ctrl().modify(|control| control.set_enable(true));
 }
 
-/// Requests a reset.
+/// Has the watchdog reset the chip: the processor's own request would leave the peripherals as they are (2.14.1).
 pub fn reset() -> ! {
-    cortex_m::peripheral::SCB::sys_reset()
-}
-
-/// Why the processor started (5.3.7): several may be set, for they stay until they are cleared, which this does.
-#[cfg(feature = "bootloader")]
-fn reset_reason() -> ResetReason {
-    let reasons = pac::POWER.resetreas();
-    let found = reasons.read();
-    reasons.write_value(found);
-    match found {
-        _ if found.dog() => ResetReason::Watchdog,
-        _ if found.lockup() => ResetReason::LockUp,
-        _ if found.sreq() => ResetReason::Software,
-        _ if found.resetpin() => ResetReason::Pin,
-        // Neither power-on nor brown-out sets a bit.
-        _ if found.0 == 0 => ResetReason::PowerOn,
-        _ => ResetReason::Unknown,
+    // SAFETY: nothing else happens any more.
+    let watchdog = unsafe { WATCHDOG::steal() };
+    embassy_rp::watchdog::Watchdog::new(watchdog).trigger_reset();
+    loop {
+        cortex_m::asm::nop();
     }
 }
