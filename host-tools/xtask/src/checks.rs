@@ -6,6 +6,7 @@ use std::time::Instant;
 use bistable_firmware::Toolchain;
 use bistable_qemu::{Board, ram_routine};
 
+use crate::beats;
 use crate::bench::{self, Compared};
 use crate::conformance;
 use crate::demo::{development_ring, emulator, host_tools, toolchain};
@@ -64,6 +65,7 @@ pub(crate) fn all() -> Outcome {
                 "the figures",
                 "the tools at work",
                 "conformance, on each board",
+                "beats beside an update",
                 "the demo, on each board",
                 "planted failures",
             ] {
@@ -84,7 +86,7 @@ fn released_tools() -> Outcome {
 }
 
 /// What goes onto each board, each by itself: built together, they would share their crates' features.
-const FIRMWARE: [(Board, &[&str]); 9] = [
+const FIRMWARE: [(Board, &[&str]); 11] = [
     (Board::Mps2An385, &["-p", "mps2-an385-bootloader"]),
     (
         Board::Mps2An385,
@@ -106,6 +108,8 @@ const FIRMWARE: [(Board, &[&str]); 9] = [
         Board::Riscv32Virt,
         &conformance_of("riscv32-virt-bootloader", "riscv32-virt-conformance"),
     ),
+    (Board::Mps2An385, &["-p", "mps2-an385-embassy"]),
+    (Board::Mps2An385, &["-p", "mps2-an385-interrupts"]),
 ];
 
 /// The conformance suite, beside the bootloader in its package.
@@ -139,6 +143,7 @@ fn firmware(report: &mut Report, toolchains: Vec<Toolchain>) {
             "the figures",
             "the tools at work",
             "conformance, on each board",
+            "beats beside an update",
             "the demo, on each board",
             "planted failures",
         ] {
@@ -154,6 +159,7 @@ fn firmware(report: &mut Report, toolchains: Vec<Toolchain>) {
             .env("BISTABLE_RELEASE", released("bistable")))
     });
     report.check("conformance, on each board", conformance::on_each_board);
+    report.check("beats beside an update", beats::measure);
     match report.check("the demo, on each board", stories::on_each_board) {
         true => {
             report.check("planted failures", stories::with_planted_failures);
@@ -261,7 +267,7 @@ mod tests {
     fn the_program_of_each_build_is_known() {
         let programs = FIRMWARE.map(|(_, package)| program(package).unwrap());
         let conformance = ["mps2-an385-conformance", "riscv32-virt-conformance"];
-        assert_eq!(programs[7..], conformance);
+        assert_eq!(programs[7..9], conformance);
         assert_eq!(programs[0], "mps2-an385-bootloader");
         assert_eq!(programs[4], programs[5]);
         assert!(program(&["--features", "log"]).is_err());
