@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod boards;
 mod checks;
 mod conformance;
 mod demo;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     let rest: Vec<String> = arguments.collect();
     let outcome = match command.as_deref() {
         Some("demo") => demo::demo(&rest),
+        Some("boards") => boards::boards(&rest),
         Some("conformance") => conformance::conformance(&rest),
         Some("explore") => explore::explore(&rest),
         Some("compare") => explore::compare(&rest),
