@@ -154,21 +154,23 @@ fn firmware(report: &mut Report, toolchains: Vec<Toolchain>) {
 pub(crate) const EMULATED: &str = "emulated";
 
 /// What is checked there, in this order.
-const IN_EMULATORS: [&str; 5] = [
+const IN_EMULATORS: [&str; 6] = [
     "the figures",
     "conformance, on each board",
     "beats beside an update",
+    "ports, run",
     "the demo, on each board",
     "planted failures",
 ];
 
 /// What needs emulators more than processors. Everything that it needs is built.
 pub(crate) fn emulated() -> Outcome {
-    let [figures, conformance, beats, demo, planted] = IN_EMULATORS;
+    let [figures, conformance, beats, ports, demo, planted] = IN_EMULATORS;
     let mut report = Report::default();
     report.check_unless_skipped(figures, bench::check);
     report.check(conformance, conformance::on_each_board);
     report.check(beats, beats::measure);
+    report.check(ports, boards::run_those_that_can);
     match report.check(demo, stories::on_each_board) {
         true => {
             report.check(planted, stories::with_planted_failures);
