@@ -16,6 +16,7 @@
 pub mod leftover;
 #[cfg(feature = "defmt")]
 pub mod log;
+pub mod memory_flash;
 #[cfg(feature = "defmt")]
 pub mod panic;
 pub mod pci;

@@ -173,7 +173,7 @@ impl World {
 
     /// Bytes of an erase sector of the flash: all of them are equal.
     pub(super) fn sector_size(&self) -> u32 {
-        self.product.flash[&self.product.slots_flash].erase_size
+        self.product.slot_units.erase_size
     }
 
     /// The sectors of a slot.
