@@ -11,7 +11,7 @@ use crate::explore::{COMPARISON, explore};
 use crate::report::{Beside, Report};
 use crate::run::{Outcome, built, cargo, host, released, repository, run};
 use crate::stories;
-use crate::{bench, boards};
+use crate::{beats, bench, boards};
 
 /// Lints are errors.
 const WARNINGS: [&str; 3] = ["--", "-D", "warnings"];
@@ -79,7 +79,7 @@ fn released_tools() -> Outcome {
 }
 
 /// What goes onto each board, each by itself: built together, they would share their crates' features.
-const FIRMWARE: [(Board, &[&str]); 9] = [
+const FIRMWARE: [(Board, &[&str]); 11] = [
     (Board::Mps2An385, &["-p", "mps2-an385-bootloader"]),
     (
         Board::Mps2An385,
@@ -101,6 +101,8 @@ const FIRMWARE: [(Board, &[&str]); 9] = [
         Board::Riscv32Virt,
         &conformance_of("riscv32-virt-bootloader", "riscv32-virt-conformance"),
     ),
+    (Board::Mps2An385, &["-p", "mps2-an385-embassy"]),
+    (Board::Mps2An385, &["-p", "mps2-an385-interrupts"]),
 ];
 
 /// The conformance suite, beside the bootloader in its package.
@@ -152,19 +154,23 @@ fn firmware(report: &mut Report, toolchains: Vec<Toolchain>) {
 pub(crate) const EMULATED: &str = "emulated";
 
 /// What is checked there, in this order.
-const IN_EMULATORS: [&str; 4] = [
+const IN_EMULATORS: [&str; 6] = [
     "the figures",
     "conformance, on each board",
+    "beats beside an update",
+    "ports, run",
     "the demo, on each board",
     "planted failures",
 ];
 
 /// What needs emulators more than processors. Everything that it needs is built.
 pub(crate) fn emulated() -> Outcome {
-    let [figures, conformance, demo, planted] = IN_EMULATORS;
+    let [figures, conformance, beats, ports, demo, planted] = IN_EMULATORS;
     let mut report = Report::default();
     report.check_unless_skipped(figures, bench::check);
     report.check(conformance, conformance::on_each_board);
+    report.check(beats, beats::measure);
+    report.check(ports, boards::run_those_that_can);
     match report.check(demo, stories::on_each_board) {
         true => {
             report.check(planted, stories::with_planted_failures);
@@ -227,7 +233,7 @@ mod tests {
     fn the_program_of_each_build_is_known() {
         let programs = FIRMWARE.map(|(_, package)| program(package).unwrap());
         let conformance = ["mps2-an385-conformance", "riscv32-virt-conformance"];
-        assert_eq!(programs[7..], conformance);
+        assert_eq!(programs[7..9], conformance);
         assert_eq!(programs[0], "mps2-an385-bootloader");
         assert_eq!(programs[4], programs[5]);
         assert!(program(&["--features", "log"]).is_err());

@@ -32,12 +32,14 @@ pub(crate) fn cargo(subcommand: &str) -> Command {
 }
 
 /// What does not run on the host, and what only the released tools are built with.
-const NOT_HOST: [&str; 8] = [
+const NOT_HOST: [&str; 10] = [
     "bistable-probe",
     "mps2-an385",
     "mps2-an385-bootloader",
     "mps2-an385-c",
     "mps2-an385-demo",
+    "mps2-an385-embassy",
+    "mps2-an385-interrupts",
     "riscv32-virt",
     "riscv32-virt-bootloader",
     "riscv32-virt-demo",

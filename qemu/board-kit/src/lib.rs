@@ -13,6 +13,7 @@
     )
 )]
 
+pub mod beats;
 pub mod leftover;
 #[cfg(feature = "defmt")]
 pub mod log;

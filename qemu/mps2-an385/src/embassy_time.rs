@@ -58,7 +58,7 @@ impl Clock {
             let Some(wait @ 1..) = next.checked_sub(now) else {
                 continue;
             };
-            let steps = (wait.min(LONGEST) as u32).wrapping_mul(timer::PER_MICROSECOND);
+            let steps = wait.min(LONGEST).wrapping_mul(timer::PER_MICROSECOND) as u32;
             CONTROL.write(0);
             INTERRUPT_CLEAR.write(1);
             RELOAD.write(0); // Once.

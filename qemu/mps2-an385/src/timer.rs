@@ -19,7 +19,7 @@ const ENABLED: u32 = 1 << 7;
 const BITS_32: u32 = 1 << 1;
 
 /// Steps of the clock in a microsecond.
-pub(crate) const PER_MICROSECOND: u32 = 25;
+pub(crate) const PER_MICROSECOND: u64 = 25;
 
 /// Wraps so far, and the count at the last look.
 static SEEN: Mutex<Cell<(u32, u32)>> = Mutex::new(Cell::new((0, 0)));
@@ -41,6 +41,6 @@ pub fn now() -> u64 {
             wraps = wraps.wrapping_add(1);
         }
         seen.set((wraps, count));
-        (u64::from(wraps) << 32 | u64::from(count)) / u64::from(PER_MICROSECOND)
+        (u64::from(wraps) << 32 | u64::from(count)) / PER_MICROSECOND
     })
 }

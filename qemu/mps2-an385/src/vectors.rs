@@ -31,11 +31,7 @@ mod whole {
     const INTERRUPTS: usize = 32;
 
     /// An interrupt that a program may handle: `#[interrupt] fn NAME()`.
-    #[expect(
-        non_camel_case_types,
-        clippy::upper_case_acronyms,
-        reason = "named as their handlers are"
-    )]
+    #[expect(non_camel_case_types, reason = "named as their handlers are")]
     #[derive(Clone, Copy, PartialEq, Eq, Debug)]
     #[repr(u16)]
     pub enum Interrupt {

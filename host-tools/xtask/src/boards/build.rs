@@ -9,7 +9,7 @@ use bistable_firmware::Toolchain;
 use bistable_layout::Product;
 use object::{Object as _, ObjectSegment as _};
 
-use super::port::{Port, workspace};
+use super::port::{Port, built_programs, workspace};
 use crate::run::{Outcome, built, repository, run};
 
 /// How many lines a port may have: Rust, without blank lines and comments.
@@ -29,7 +29,7 @@ pub(crate) struct Built {
 
 /// Builds bootloader and application, and an image of the application's two links.
 pub(crate) fn build(port: &Port) -> Result<Built, String> {
-    println!("\n{}", port.title);
+    println!("\n{}", port.about.chip);
     let lines = lines(&port.folder())?;
     if lines > LINES {
         let folder = port.folder();
@@ -38,9 +38,9 @@ pub(crate) fn build(port: &Port) -> Result<Built, String> {
             folder.display()
         ));
     }
-    let layout = port.folder().join("layout.toml");
+    let layout = port.layout();
     let product = Product::read(&layout).map_err(|error| error.to_string())?;
-    let toolchain = Toolchain::for_target(port.target).map_err(|error| error.to_string())?;
+    let toolchain = Toolchain::for_target(&port.about.target).map_err(|error| error.to_string())?;
     let bootloader = compile(port, &toolchain, "bootloader", None)?;
     let a = compile(port, &toolchain, "application", Some("A"))?;
     let b = compile(port, &toolchain, "application", Some("B"))?;
@@ -73,7 +73,8 @@ pub(crate) fn ring() -> Outcome {
     run(command.arg(ring).arg("--out").arg(key()))
 }
 
-fn key() -> PathBuf {
+/// The private half of its one key.
+pub(crate) fn key() -> PathBuf {
     workspace().join("keys/example.pem")
 }
 
@@ -112,12 +113,10 @@ fn compile(
             output.status
         ));
     }
-    let program = target.join(port.target).join("firmware").join(&package);
-    let folder = target.join("boards");
-    let copy = folder.join(format!(
-        "{package}{}.elf",
-        slot.map_or(String::new(), |slot| format!("-{slot}"))
-    ));
+    let program = target.join(&port.about.target).join("firmware");
+    let program = program.join(&package);
+    let copy = port.program(&slot.map_or(what.to_owned(), |slot| format!("{what}-{slot}")));
+    let folder = built_programs();
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     fs::copy(&program, &copy).map_err(|error| format!("{}: {error}", program.display()))?;
     Ok(copy)

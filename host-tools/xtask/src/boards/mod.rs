@@ -1,14 +1,16 @@
 //! `cargo xtask boards`: builds the bootloader and the application of each port, and makes one image of the
-//! application's two links.
+//! application's two links; and runs those ports whose machine QEMU has.
 //!
 //! | file | idea |
 //! | --- | --- |
-//! | [`port`] | the ports that there are: what they are for, and what is known of them |
+//! | [`port`] | the ports that there are, and what their manifests say of them |
 //! | [`build`] | building one, and what is measured of it |
 //! | [`table`] | the table of chips in the README |
+//! | [`run`] | a machine of QEMU updates itself |
 
 mod build;
 mod port;
+mod run;
 mod table;
 
 use crate::bench::Compared;
@@ -16,34 +18,52 @@ use crate::demo::{asked_for_by, host_tools};
 use crate::run::Outcome;
 
 use build::{Built, build, ring};
-use port::{PORTS, Port};
+use port::Port;
 
-/// Builds all ports, or the one that `--board` names; with `--write`, writes the README's table.
+/// Builds all ports, or the one that `--board` names, or runs the one that `--run` names; with `--write`, writes the
+/// README's table.
 pub(crate) fn boards(arguments: &[String]) -> Outcome {
     host_tools()?;
+    ring()?;
     if let Some(name) = asked_for_by("--board", arguments) {
-        let known = || PORTS.map(|port| port.name).join(", ");
-        let port = PORTS.iter().find(|port| port.name == name);
-        let port =
-            port.ok_or_else(|| format!("--board: found `{name}`, expected one of {}", known()))?;
-        ring()?;
-        println!("{}", table::row(port, &build(port)?));
+        let port = Port::named(name)?;
+        println!("{}", table::row(&port, &build(&port)?));
         return Ok(());
     }
-    let built = build_all()?;
+    if let Some(name) = asked_for_by("--run", arguments) {
+        let port = Port::named(name)?;
+        build(&port)?;
+        return run::update_over_the_line(&port);
+    }
     match arguments {
-        [] => table::show(&built),
-        [write] if write == "--write" => table::write(&built),
-        _ => Err("usage: cargo xtask boards [--board NAME | --write]".into()),
+        [] => table::show(&build_all()?),
+        [write] if write == "--write" => table::write(&build_all()?),
+        _ => Err("usage: cargo xtask boards [--board NAME | --run NAME | --write]".into()),
     }
 }
 
 /// Builds all ports, and compares what is measured with the README's table. The host tools are built.
 pub(crate) fn check() -> Result<Compared, String> {
+    ring()?;
     table::compare(&build_all()?)
 }
 
-fn build_all() -> Result<Vec<(&'static Port, Built)>, String> {
-    ring()?;
-    PORTS.iter().map(|port| Ok((port, build(port)?))).collect()
+/// Runs those ports that QEMU has a machine for. They are built.
+pub(crate) fn run_those_that_can() -> Outcome {
+    let ports = Port::all()?.into_iter();
+    let mut ports = ports.filter(|port| port.machine.is_some()).peekable();
+    if ports.peek().is_none() {
+        return Err("there is no port to a machine of QEMU".into());
+    }
+    ports.try_for_each(|port| run::update_over_the_line(&port))
+}
+
+fn build_all() -> Result<Vec<(Port, Built)>, String> {
+    let ports = Port::all()?.into_iter();
+    ports
+        .map(|port| {
+            let built = build(&port)?;
+            Ok((port, built))
+        })
+        .collect()
 }

@@ -17,13 +17,13 @@ const END: &str = "<!-- end of chips -->";
 const COMPILER: &str = "Sizes are those of ";
 
 /// Prints the table.
-pub(crate) fn show(built: &[(&Port, Built)]) -> Outcome {
+pub(crate) fn show(built: &[(Port, Built)]) -> Outcome {
     println!("\n{}", table(built, &compiler()?));
     Ok(())
 }
 
 /// Writes it into the README.
-pub(crate) fn write(built: &[(&Port, Built)]) -> Outcome {
+pub(crate) fn write(built: &[(Port, Built)]) -> Outcome {
     let text = read()?;
     let (before, _, after) = split(&text)?;
     let new = format!("{before}{}{after}", table(built, &compiler()?));
@@ -31,7 +31,7 @@ pub(crate) fn write(built: &[(&Port, Built)]) -> Outcome {
 }
 
 /// Compares it with the README's, if that is of the same compiler.
-pub(crate) fn compare(built: &[(&Port, Built)]) -> Result<Compared, String> {
+pub(crate) fn compare(built: &[(Port, Built)]) -> Result<Compared, String> {
     let text = read()?;
     let (_, committed, _) = split(&text)?;
     let compiler = compiler()?;
@@ -57,6 +57,7 @@ pub(crate) fn compare(built: &[(&Port, Built)]) -> Result<Compared, String> {
 
 /// One line of it.
 pub(crate) fn row(port: &Port, built: &Built) -> String {
+    let about = &port.about;
     let product = &built.product;
     let layout = &product.layout;
     let geometry = |name: &str| {
@@ -76,22 +77,22 @@ pub(crate) fn row(port: &Port, built: &Built) -> String {
     };
     format!(
         "| [{}](boards/chips/{}/README.md) | {} | {} | {flash} | {} × {} | {} | {} | {} | {} | {} | {} |",
-        port.title,
+        about.chip,
         port.name,
-        port.core,
-        port.drivers,
+        about.core,
+        about.drivers,
         layout.journal.sectors,
         bytes(layout.journal.sector_size),
         bytes(layout.slot_size),
         thousands(built.bootloader),
         thousands(built.application),
         built.lines,
-        port.tried,
-        port.missing,
+        about.tried,
+        about.missing,
     )
 }
 
-fn table(built: &[(&Port, Built)], compiler: &str) -> String {
+fn table(built: &[(Port, Built)], compiler: &str) -> String {
     let rows: Vec<String> = built.iter().map(|(port, built)| row(port, built)).collect();
     format!(
         "{BEGIN}\n\

@@ -22,7 +22,7 @@ const LEVELS: u32 = 0x48 << 24;
 /// Who waits for a frame.
 static READER: AtomicWaker = AtomicWaker::new();
 
-/// The controller, ready to send and receive. Its interrupt must be enabled, and call [`frame_came`].
+/// The controller, ready to send and receive. Its interrupt must be enabled, once it is started, and call [`frame_came`].
 #[derive(Debug)]
 pub struct Woken {
     ethernet: Ethernet<'static>,
