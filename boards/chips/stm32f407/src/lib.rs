@@ -86,9 +86,7 @@ pub fn feed() {
     if is_settled && watchdog.rlr().read().rl() != RELOAD {
         watchdog.kr().write(|key| key.set_key(Key::START));
         watchdog.kr().write(|key| key.set_key(Key::ENABLE));
-        watchdog
-            .pr()
-            .write(|cycles| cycles.set_pr(Pr::DIVIDE_BY256));
+        watchdog.pr().write(|by| by.set_pr(Pr::DIVIDE_BY256));
         watchdog.rlr().write(|count| count.set_rl(RELOAD));
     }
     watchdog.kr().write(|key| key.set_key(Key::RESET));

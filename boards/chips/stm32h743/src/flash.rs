@@ -12,13 +12,18 @@ use bistable_port::flash::Part;
 use cortex_m::peripheral::SCB;
 use embassy_stm32::Peri;
 use embassy_stm32::flash::{Blocking, FLASH_BASE, Flash as Driver};
-use embassy_stm32::{pac, peripherals};
+use embassy_stm32::pac::{self, flash::regs::Ccr};
+use embassy_stm32::peripherals;
 
 /// The flash, from the first byte of bank 1 on.
 pub(crate) type Flash = Part<Checked<Driver<'static, Blocking>, Flags>>;
 
 /// Bytes of one bank, of two.
 const BANK: u32 = 0x10_0000;
+
+/// All that FLASH_CCR can clear but the CRC unit's (4.9.6): of operations and of reads, and two that come and go on chips on
+/// which nothing is protected or secure (RDPERR and RDSERR).
+const EVERY_FLAG: Ccr = Ccr(0x07EF_0000);
 
 /// Bytes that one correction code covers.
 const UNIT: u32 = 32;
@@ -33,18 +38,7 @@ pub struct Flags;
 impl Errors for Flags {
     fn clear(&mut self) {
         for bank in [0, 1] {
-            pac::FLASH.bank(bank).ccr().write(|clear| {
-                clear.set_clr_wrperr(true);
-                clear.set_clr_pgserr(true);
-                clear.set_clr_strberr(true);
-                clear.set_clr_incerr(true);
-                clear.set_clr_operr(true);
-                // Both come and go on chips on which nothing is protected.
-                clear.set_clr_rdperr(true);
-                clear.set_clr_rdserr(true);
-                clear.set_clr_sneccerr(true);
-                clear.set_clr_dbeccerr(true);
-            });
+            pac::FLASH.bank(bank).ccr().write_value(EVERY_FLAG);
         }
         cortex_m::asm::dsb();
     }
@@ -64,14 +58,10 @@ impl Errors for Flags {
             return;
         }
         // SAFETY: nobody else maintains caches meanwhile: each operation below stands for itself.
-        let mut processor = unsafe { cortex_m::Peripherals::steal() };
+        let mut control = unsafe { cortex_m::Peripherals::steal() }.SCB;
         let address = FLASH_BASE + range.start as usize;
         // SAFETY: the range is one of flash, from one multiple of a line (32 bytes) to another: no line of it holds what
         // only the cache knows, for flash changes by no store of the program.
-        unsafe {
-            processor
-                .SCB
-                .invalidate_dcache_by_address(address, range.len());
-        }
+        unsafe { control.invalidate_dcache_by_address(address, range.len()) }
     }
 }
