@@ -3,6 +3,7 @@
 //! | part | what for |
 //! | --- | --- |
 //! | [`cortex_m`], [`riscv`] | leaving the bootloader for an image: the processor as after a reset, and the jump |
+//! | [`forward`] | interrupts for an image on a Cortex-M0 without VTOR |
 //! | [`checked`], [`bus_fault`] | flash with error correction: what cannot be read is an error |
 //! | [`clock`] | a clock of 64 bits from a counter of 32 |
 //! | [`survivor`] | the block of RAM that survives a reset: the handover |
@@ -29,6 +30,7 @@ pub mod clock;
 #[cfg(target_arch = "arm")]
 pub mod cortex_m;
 pub mod flash;
+pub mod forward;
 pub mod register;
 #[cfg(target_arch = "riscv32")]
 pub mod riscv;

@@ -15,8 +15,12 @@ pub fn memory_x(architecture: Architecture, memory: &Memory) -> String {
         let start = range.start;
         format!("  {name} ({access}) : ORIGIN = {start:#010x}, LENGTH = {length:#010x}\n")
     };
+    let head = match memory.head.is_empty() {
+        true => String::new(),
+        false => line("HEAD", "r", &memory.head),
+    };
     format!(
-        "/* Generated from layout.toml. */\nMEMORY\n{{\n{}{}}}\n{}",
+        "/* Generated from layout.toml. */\nMEMORY\n{{\n{head}{}{}}}\n{}",
         line("FLASH", "rx", &memory.flash),
         line("RAM", "rwx", &memory.ram),
         match architecture {
@@ -311,6 +315,7 @@ mod tests {
     #[test]
     fn memory_x_says_origin_and_length_of_both_memories() {
         let memory = Memory {
+            head: 0x2102_1000..0x2102_1000,
             flash: 0x2102_1000..0x210a_0000,
             ram: 0x2000_0100..0x2040_0000,
         };
@@ -323,6 +328,18 @@ mod tests {
              \x20 RAM (rwx) : ORIGIN = 0x20000100, LENGTH = 0x003fff00\n\
              }\n"
         );
+    }
+
+    #[test]
+    fn what_comes_before_the_code_is_a_region_of_its_own() {
+        let memory = Memory {
+            head: 0x1000_0000..0x1000_0100,
+            flash: 0x1000_0100..0x1000_8000,
+            ram: 0x2000_0100..0x2004_2000,
+        };
+        let text = memory_x(Architecture::CortexM, &memory);
+        assert!(text.contains("  HEAD (r) : ORIGIN = 0x10000000, LENGTH = 0x00000100\n"));
+        assert!(text.contains("  FLASH (rx) : ORIGIN = 0x10000100, LENGTH = 0x00007f00\n"));
     }
 
     #[test]

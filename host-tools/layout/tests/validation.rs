@@ -248,6 +248,37 @@ fn a_payload_address_that_no_vector_table_may_have_is_refused() {
 }
 
 #[test]
+fn the_bootloaders_code_begins_behind_its_head() {
+    let text = GOOD.replace("[bootloader]", "[bootloader]\nhead = 0x100");
+    let with_head = parse(&text).unwrap().bootloader_memory();
+    let without = parse(GOOD).unwrap().bootloader_memory();
+    assert_eq!(with_head.head.len(), 0x100);
+    assert_eq!(with_head.head.start, without.flash.start);
+    assert_eq!(with_head.head.end, with_head.flash.start);
+    assert_eq!(with_head.flash.end, without.flash.end);
+}
+
+#[test]
+fn a_head_behind_which_no_vector_table_may_lie_is_refused() {
+    assert_refused(
+        "bootloader",
+        "size = 0x1_0000",
+        "size = 0x1_0000\nhead = 0x80",
+        "bootloader.head: found 0x80, expected a multiple of slots.vector_alignment, which is 256",
+    );
+}
+
+#[test]
+fn a_head_that_leaves_no_room_for_code_is_refused() {
+    assert_refused(
+        "bootloader",
+        "size = 0x1_0000",
+        "size = 0x1_0000\nhead = 0x1_0000",
+        "bootloader.head: found 0x10000, expected less than bootloader.size, which is 0x10000",
+    );
+}
+
+#[test]
 fn a_payload_offset_that_leaves_no_payload_is_refused() {
     let message = refusal(
         "slots",

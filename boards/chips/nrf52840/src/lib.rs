@@ -83,17 +83,18 @@ pub fn reset() -> ! {
     cortex_m::peripheral::SCB::sys_reset()
 }
 
-/// Why the processor started (5.3.7): several may be set, for they stay until they are cleared, which this does.
+/// Why the processor started (5.3.7): reasons stay until they are cleared, which this does. The pin comes first, for it may
+/// set the others, too (anomaly 136).
 #[cfg(feature = "bootloader")]
 fn reset_reason() -> ResetReason {
     let reasons = pac::POWER.resetreas();
     let found = reasons.read();
     reasons.write_value(found);
     match found {
+        _ if found.resetpin() => ResetReason::Pin,
         _ if found.dog() => ResetReason::Watchdog,
         _ if found.lockup() => ResetReason::LockUp,
         _ if found.sreq() => ResetReason::Software,
-        _ if found.resetpin() => ResetReason::Pin,
         // Neither power-on nor brown-out sets a bit.
         _ if found.0 == 0 => ResetReason::PowerOn,
         _ => ResetReason::Unknown,

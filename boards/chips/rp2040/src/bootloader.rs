@@ -1,0 +1,82 @@
+//! The chip, as the bootloader sees it.
+
+use bistable_bootloader::Board;
+use bistable_core::handover::HANDOVER_LEN;
+use bistable_core::layout::Slot;
+use bistable_core::reset::ResetReason;
+use bistable_core::verify::Verified;
+use bistable_core::version::Version;
+use bistable_port::cortex_m;
+use embassy_rp::pac;
+
+use crate::{Flash, HANDOVER, Hardware, Watchdog, layout};
+
+/// The bootloader's own version.
+pub const VERSION: Version = Version::new(0, 1, 0);
+
+/// The chip's interrupts (2.3.2 has their numbers, 0 to 25), and those that it has not.
+const INTERRUPTS: u32 = 32;
+
+/// How long to wait when nothing verifies before everything is tried again, in steps of the 125 MHz clock: a second.
+const RETRY: u32 = 125_000_000;
+
+/// Starts the crystal and the PLL: the ring oscillator, which the chip starts with, has 6 MHz more or less, and hashing an
+/// image would take 20 times as long.
+pub(crate) fn start_clocks() {
+    // Armed before, for a crystal may not start.
+    crate::feed();
+    embassy_rp::init(embassy_rp::config::Config::default());
+}
+
+impl Board for Hardware {
+    type JournalFlash = Flash;
+    type SlotFlash = Flash;
+    type Watchdog = Watchdog;
+
+    fn journal_flash(&mut self) -> (&mut Flash, &mut Watchdog) {
+        (&mut self.flash, &mut self.watchdog)
+    }
+
+    fn slot_flash(&mut self, _slot: Slot) -> (&mut Flash, &mut Watchdog) {
+        (&mut self.flash, &mut self.watchdog)
+    }
+
+    /// The watchdog's reasons come first: the chip's stay until the next reset of the whole chip (2.12.8, 4.7.6).
+    fn reset_reason(&mut self) -> Option<ResetReason> {
+        let watchdog = pac::WATCHDOG.reason().read();
+        let chip = pac::VREG_AND_CHIP_RESET.chip_reset().read();
+        Some(match () {
+            () if watchdog.timer() => ResetReason::Watchdog,
+            () if watchdog.force() => ResetReason::Software,
+            // The pin RUN; or a debugger, through its rescue port.
+            () if chip.had_run() || chip.had_psm_restart() => ResetReason::Pin,
+            // A brown-out, too.
+            () if chip.had_por() => ResetReason::PowerOn,
+            () => ResetReason::Unknown,
+        })
+    }
+
+    fn load_handover(&mut self) -> [u8; HANDOVER_LEN] {
+        HANDOVER.load()
+    }
+
+    fn store_handover(&mut self, block: &[u8; HANDOVER_LEN]) {
+        HANDOVER.store(block);
+    }
+
+    fn recover(&mut self) {
+        crate::feed();
+        ::cortex_m::asm::delay(RETRY);
+    }
+
+    fn jump(self, image: Verified, clears_ram: bool) -> ! {
+        cortex_m::clean_up::<INTERRUPTS>();
+        let clears = match clears_ram {
+            true => layout::APPLICATION_RAM,
+            false => 0..0,
+        };
+        // SAFETY: `Verified` says that a program for this processor lies there, as its `Entry` demands; the layout asserts
+        // its alignment. Nothing of the bootloader is used any more, its RAM may be cleared, and `main` is no handler.
+        unsafe { cortex_m::jump(image.address(), clears) }
+    }
+}

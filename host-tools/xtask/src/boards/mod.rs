@@ -1,0 +1,69 @@
+//! `cargo xtask boards`: builds the bootloader and the application of each port, and makes one image of the
+//! application's two links; and runs those ports whose machine QEMU has.
+//!
+//! | file | idea |
+//! | --- | --- |
+//! | [`port`] | the ports that there are, and what their manifests say of them |
+//! | [`build`] | building one, and what is measured of it |
+//! | [`table`] | the table of chips in the README |
+//! | [`run`] | a machine of QEMU updates itself |
+
+mod build;
+mod port;
+mod run;
+mod table;
+
+use crate::bench::Compared;
+use crate::demo::{asked_for_by, host_tools};
+use crate::run::Outcome;
+
+use build::{Built, build, ring};
+use port::Port;
+
+/// Builds all ports, or the one that `--board` names, or runs the one that `--run` names; with `--write`, writes the
+/// README's table.
+pub(crate) fn boards(arguments: &[String]) -> Outcome {
+    host_tools()?;
+    ring()?;
+    if let Some(name) = asked_for_by("--board", arguments) {
+        let port = Port::named(name)?;
+        println!("{}", table::row(&port, &build(&port)?));
+        return Ok(());
+    }
+    if let Some(name) = asked_for_by("--run", arguments) {
+        let port = Port::named(name)?;
+        build(&port)?;
+        return run::update_over_the_line(&port);
+    }
+    match arguments {
+        [] => table::show(&build_all()?),
+        [write] if write == "--write" => table::write(&build_all()?),
+        _ => Err("usage: cargo xtask boards [--board NAME | --run NAME | --write]".into()),
+    }
+}
+
+/// Builds all ports, and compares what is measured with the README's table. The host tools are built.
+pub(crate) fn check() -> Result<Compared, String> {
+    ring()?;
+    table::compare(&build_all()?)
+}
+
+/// Runs those ports that QEMU has a machine for. They are built.
+pub(crate) fn run_those_that_can() -> Outcome {
+    let ports = Port::all()?.into_iter();
+    let mut ports = ports.filter(|port| port.machine.is_some()).peekable();
+    if ports.peek().is_none() {
+        return Err("there is no port to a machine of QEMU".into());
+    }
+    ports.try_for_each(|port| run::update_over_the_line(&port))
+}
+
+fn build_all() -> Result<Vec<(Port, Built)>, String> {
+    let ports = Port::all()?.into_iter();
+    ports
+        .map(|port| {
+            let built = build(&port)?;
+            Ok((port, built))
+        })
+        .collect()
+}
