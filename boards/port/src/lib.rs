@@ -5,6 +5,7 @@
 //! | [`cortex_m`], [`riscv`] | leaving the bootloader for an image: the processor as after a reset, and the jump |
 //! | [`forward`] | interrupts for an image on a Cortex-M0 without VTOR |
 //! | [`checked`], [`bus_fault`] | flash with error correction: what cannot be read is an error |
+//! | [`clock`] | a clock of 64 bits from a counter of 32 |
 //! | [`survivor`] | the block of RAM that survives a reset: the handover |
 //! | [`flash`] | adapters over a HAL's flash: bounds, uneven sectors, two flashes |
 //! | [`register`] | registers of a peripheral that no HAL knows |
@@ -25,6 +26,7 @@
 #[cfg(all(target_arch = "arm", not(armv6m)))]
 pub mod bus_fault;
 pub mod checked;
+pub mod clock;
 #[cfg(target_arch = "arm")]
 pub mod cortex_m;
 pub mod flash;
