@@ -6,9 +6,12 @@
 //! | [`port`] | the ports that there are, and what their manifests say of them |
 //! | [`build`] | building one, and what is measured of it |
 //! | [`table`] | the table of chips in the README |
-//! | [`run`] | a machine of QEMU updates itself |
+//! | [`emulator`] | a machine of QEMU that a port is for |
+//! | [`run`], [`contract`] | it updates itself; it keeps what Bistable relies on |
 
 mod build;
+mod contract;
+mod emulator;
 mod port;
 mod run;
 mod table;
@@ -17,10 +20,10 @@ use crate::bench::Compared;
 use crate::demo::{asked_for_by, host_tools};
 use crate::run::Outcome;
 
-use build::{Built, build, ring};
+use build::{Built, build, compile, ring};
 use port::Port;
 
-/// Builds all ports, or the one that `--board` names, or runs the one that `--run` names; with `--write`, writes the
+/// Builds all ports, or the one that `--board` names, or runs the one that `--run` or `--conformance` names; with `--write`, writes the
 /// README's table.
 pub(crate) fn boards(arguments: &[String]) -> Outcome {
     host_tools()?;
@@ -35,10 +38,18 @@ pub(crate) fn boards(arguments: &[String]) -> Outcome {
         build(&port)?;
         return run::update_over_the_line(&port);
     }
+    if let Some(name) = asked_for_by("--conformance", arguments) {
+        let port = Port::named(name)?;
+        compile(&port, "conformance")?;
+        return contract::keeps(&port);
+    }
     match arguments {
         [] => table::show(&build_all()?),
         [write] if write == "--write" => table::write(&build_all()?),
-        _ => Err("usage: cargo xtask boards [--board NAME | --run NAME | --write]".into()),
+        _ => Err(
+            "usage: cargo xtask boards [--board NAME | --run NAME | --conformance NAME | --write]"
+                .into(),
+        ),
     }
 }
 
@@ -51,11 +62,14 @@ pub(crate) fn check() -> Result<Compared, String> {
 /// Runs those ports that QEMU has a machine for. They are built.
 pub(crate) fn run_those_that_can() -> Outcome {
     let ports = Port::all()?.into_iter();
-    let mut ports = ports.filter(|port| port.machine.is_some()).peekable();
+    let mut ports = ports.filter(Port::can_be_run).peekable();
     if ports.peek().is_none() {
         return Err("there is no port to a machine of QEMU".into());
     }
-    ports.try_for_each(|port| run::update_over_the_line(&port))
+    ports.try_for_each(|port| {
+        run::update_over_the_line(&port)?;
+        contract::keeps(&port)
+    })
 }
 
 fn build_all() -> Result<Vec<(Port, Built)>, String> {
