@@ -6,20 +6,14 @@ use bistable_core::layout::Slot;
 use bistable_updater::Platform;
 use bistable_updater::locks::{Lock, Locks};
 use embassy_nrf::config::{Config, HfclkSource};
-use embassy_nrf::pac;
-use embassy_nrf::pac::gpio::vals::{Input, Pull};
 use embassy_nrf::pac::uart::vals::{Baudrate, Enable};
-use embassy_nrf::pac::uicr::vals::Pall;
+use embassy_nrf::pac::{GPIO, MPU, UART0, UICR, gpio::vals::Pull, uicr::vals::Pall};
 use embassy_time::Instant;
 use embedded_io::ErrorKind;
 
-use crate::{Flash, HANDOVER, Hardware, Watchdog, protection};
+use crate::{BOOTLOADER, Flash, HANDOVER, Hardware, Watchdog};
 
-/// The serial line's pins, as on the nRF51 DK.
-const RTS: u32 = 8;
-const TXD: u32 = 9;
-const CTS: u32 = 10;
-const RXD: u32 = 11;
+const BAUD: Baudrate = Baudrate::Baud115200;
 
 /// How long the other end may refuse a byte, in milliseconds.
 const PATIENCE: u64 = 500;
@@ -34,7 +28,21 @@ pub fn start() -> (Hardware, Line) {
     // The internal oscillator is not exact enough for a serial line.
     config.hfclk_source = HfclkSource::ExternalXtal;
     embassy_nrf::init(config);
-    (Hardware::take(), Line::open())
+    GPIO.outset().write(|pins| pins.0 = 1 << 8 | 1 << 9);
+    GPIO.dirset().write(|pins| pins.0 = 1 << 8 | 1 << 9);
+    // Inputs, connected and with a pull-up resistor.
+    GPIO.pin_cnf(10).write(|it| it.set_pull(Pull::Pullup));
+    GPIO.pin_cnf(11).write(|it| it.set_pull(Pull::Pullup));
+    UART0.pselrts().write_value(8);
+    UART0.pseltxd().write_value(9);
+    UART0.pselcts().write_value(10);
+    UART0.pselrxd().write_value(11);
+    UART0.baudrate().write(|it| it.set_baudrate(BAUD));
+    UART0.config().write(|it| it.set_hwfc(true));
+    UART0.enable().write(|it| it.set_enable(Enable::Enabled));
+    UART0.tasks_startrx().write_value(1);
+    UART0.tasks_starttx().write_value(1);
+    (Hardware::take(), Line(()))
 }
 
 /// Milliseconds since the application started.
@@ -72,13 +80,11 @@ impl Platform for Hardware {
     /// The bootloader's blocks are protected until the next reset, when it protects them anew; a debugger can write them
     /// unless readback is protected (9.1.6).
     fn locks(&self) -> Locks {
-        let lock = |is_locked| match is_locked {
-            true => Lock::Locked,
-            false => Lock::Open,
-        };
+        let lock = |is_so| if is_so { Lock::Locked } else { Lock::Open };
+        let protected = MPU.protenset0().read().0;
         Locks {
-            readout: lock(pac::UICR.rbpconf().read().pall() == Pall::Enabled),
-            bootloader: lock(protection::is_bootloader_protected()),
+            readout: lock(UICR.rbpconf().read().pall() == Pall::Enabled),
+            bootloader: lock(protected & BOOTLOADER == BOOTLOADER),
             // The example has no device key.
             ..Locks::default()
         }
@@ -95,39 +101,9 @@ impl Platform for Hardware {
 
 /// A serial line. Reading waits for the first byte, writing until the byte before is away.
 ///
-/// It needs no interrupt and no buffer: what comes while nobody reads waits at the other end (29.5).
+/// It needs no interrupt and no buffer: what comes while nobody reads waits at the other end (29.5). Where nothing is
+/// connected, nobody is ready to receive, and writing fails.
 pub struct Line(());
-
-impl Line {
-    fn open() -> Self {
-        let pins = pac::GPIO;
-        pins.outset().write(|set| set.0 = 1 << RTS | 1 << TXD);
-        pins.dirset().write(|set| set.0 = 1 << RTS | 1 << TXD);
-        for pin in [CTS, RXD] {
-            pins.pin_cnf(pin as usize).write(|configuration| {
-                configuration.set_input(Input::Connect);
-                // With nobody at the other end: what is sent is lost, and the line is silent.
-                configuration.set_pull(match pin {
-                    CTS => Pull::Pulldown,
-                    _ => Pull::Pullup,
-                });
-            });
-        }
-        let uart = pac::UART0;
-        uart.pselrts().write_value(RTS);
-        uart.pseltxd().write_value(TXD);
-        uart.pselcts().write_value(CTS);
-        uart.pselrxd().write_value(RXD);
-        uart.baudrate()
-            .write(|rate| rate.set_baudrate(Baudrate::Baud115200));
-        uart.config().write(|config| config.set_hwfc(true));
-        uart.enable()
-            .write(|enable| enable.set_enable(Enable::Enabled));
-        uart.tasks_startrx().write_value(1);
-        uart.tasks_starttx().write_value(1);
-        Self(())
-    }
-}
 
 impl embedded_io::ErrorType for Line {
     type Error = ErrorKind;
@@ -135,39 +111,33 @@ impl embedded_io::ErrorType for Line {
 
 impl embedded_io::ReadReady for Line {
     fn read_ready(&mut self) -> Result<bool, ErrorKind> {
-        Ok(pac::UART0.events_rxdrdy().read() != 0)
+        Ok(UART0.events_rxdrdy().read() != 0)
     }
 }
 
 impl embedded_io::Read for Line {
     fn read(&mut self, bytes: &mut [u8]) -> Result<usize, ErrorKind> {
-        let mut count = 0;
-        for byte in bytes {
-            while pac::UART0.events_rxdrdy().read() == 0 {
-                if count > 0 {
-                    return Ok(count);
-                }
-            }
+        for byte in bytes.iter_mut().take(1) {
+            while UART0.events_rxdrdy().read() == 0 {}
             // In this order, so that the event of the next byte is not lost (29.7).
-            pac::UART0.events_rxdrdy().write_value(0);
-            *byte = pac::UART0.rxd().read().rxd();
-            count += 1;
+            UART0.events_rxdrdy().write_value(0);
+            *byte = UART0.rxd().read().rxd();
         }
-        Ok(count)
+        Ok(bytes.len().min(1))
     }
 }
 
 impl embedded_io::Write for Line {
     fn write(&mut self, bytes: &[u8]) -> Result<usize, ErrorKind> {
         for byte in bytes {
-            pac::UART0.txd().write(|register| register.set_txd(*byte));
-            let until = now().saturating_add(PATIENCE);
-            while pac::UART0.events_txdrdy().read() == 0 {
+            let until = now() + PATIENCE;
+            UART0.events_txdrdy().write_value(0);
+            UART0.txd().write(|it| it.set_txd(*byte));
+            while UART0.events_txdrdy().read() == 0 {
                 if now() > until {
                     return Err(ErrorKind::TimedOut);
                 }
             }
-            pac::UART0.events_txdrdy().write_value(0);
         }
         Ok(bytes.len())
     }

@@ -7,14 +7,18 @@ use bistable_core::reset::ResetReason;
 use bistable_core::verify::Verified;
 use bistable_core::version::Version;
 use bistable_port::{cortex_m, forward};
+use embassy_nrf::pac::{MPU, POWER};
 
-use crate::{Flash, HANDOVER, Hardware, Watchdog, layout, protection};
+use crate::{BLOCK, BOOTLOADER, Flash, HANDOVER, Hardware, Watchdog, layout};
 
 /// The bootloader's own version.
 pub const VERSION: Version = Version::new(0, 1, 0);
 
 /// The processor's interrupts, of which the chip has 26.
 const INTERRUPTS: u32 = 32;
+
+/// As many blocks as a slot has, a bit for each. The layout has whole ones in the slots and in the bootloader.
+const SLOT: u64 = (1 << (layout::LAYOUT.slot_size / BLOCK)) - 1;
 
 /// How long to wait when nothing verifies before everything is tried again, in steps of the 16 MHz clock: a second.
 const RETRY: u32 = 16_000_000;
@@ -37,8 +41,20 @@ impl Board for Hardware {
         (&mut self.flash, &mut self.watchdog)
     }
 
+    /// Why the processor started (11.1.10): several may be set, for they stay until they are cleared, which this does.
     fn reset_reason(&mut self) -> Option<ResetReason> {
-        Some(crate::reset_reason())
+        let reasons = POWER.resetreas();
+        let found = reasons.read();
+        reasons.write_value(found);
+        Some(match found {
+            _ if found.dog() => ResetReason::Watchdog,
+            _ if found.lockup() => ResetReason::LockUp,
+            _ if found.sreq() => ResetReason::Software,
+            _ if found.resetpin() => ResetReason::Pin,
+            // Neither power-on nor brown-out sets a bit.
+            _ if found.0 == 0 => ResetReason::PowerOn,
+            _ => ResetReason::Unknown,
+        })
     }
 
     fn load_handover(&mut self) -> [u8; HANDOVER_LEN] {
@@ -49,9 +65,11 @@ impl Board for Hardware {
         HANDOVER.store(block);
     }
 
-    /// No program can write these blocks until the next reset (chapter 9).
     fn protect(&mut self, running: Slot) {
-        protection::protect(running.of(&layout::LAYOUT.slots).offset);
+        let first = running.of(&layout::LAYOUT.slots).offset / BLOCK;
+        let protected = u64::from(BOOTLOADER) | SLOT << first;
+        MPU.protenset0().write(|it| it.0 = protected as u32);
+        MPU.protenset1().write(|it| it.0 = (protected >> 32) as u32);
     }
 
     fn recover(&mut self) {

@@ -3,39 +3,14 @@
 //! Not embassy's `Nvmc`: on this chip it says 4 KiB, of which it erases the first quarter, and ends at 128 KiB. The
 //! processor stands still while a word is written (46 µs) or a page erased (22 ms).
 
-use embassy_nrf::pac;
-use embassy_nrf::pac::nvmc::vals::Wen;
-use embedded_storage::nor_flash::{
-    ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash, check_erase, check_read, check_write,
-};
+use embassy_nrf::pac::{NVMC, nvmc::vals::Wen};
+use embedded_storage::nor_flash::{self, ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash};
 
 use crate::layout::flash_main::{ERASE_SIZE, SIZE, WRITE_SIZE};
 
 /// The flash, from address 0 on.
 #[derive(Debug)]
 pub struct Flash;
-
-/// What may be done to the flash, until this is dropped.
-struct Enabled;
-
-impl Enabled {
-    fn enable(access: Wen) -> Self {
-        pac::NVMC.config().write(|config| config.set_wen(access));
-        wait();
-        Self
-    }
-}
-
-impl Drop for Enabled {
-    fn drop(&mut self) {
-        pac::NVMC.config().write(|config| config.set_wen(Wen::Ren));
-        wait();
-    }
-}
-
-fn wait() {
-    while !pac::NVMC.ready().read().ready() {}
-}
 
 impl ErrorType for Flash {
     type Error = NorFlashErrorKind;
@@ -45,7 +20,7 @@ impl ReadNorFlash for Flash {
     const READ_SIZE: usize = 1;
 
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), NorFlashErrorKind> {
-        check_read(self, offset, bytes.len())?;
+        nor_flash::check_read(self, offset, bytes.len())?;
         for (address, byte) in (offset as usize..).zip(bytes) {
             // SAFETY: a byte of the flash, as was checked. The compiler knows of no object there that is written.
             *byte = unsafe { core::ptr::with_exposed_provenance::<u8>(address).read_volatile() };
@@ -63,18 +38,19 @@ impl NorFlash for Flash {
     const ERASE_SIZE: usize = ERASE_SIZE as usize;
 
     fn erase(&mut self, from: u32, to: u32) -> Result<(), NorFlashErrorKind> {
-        check_erase(self, from, to)?;
-        let _enabled = Enabled::enable(Wen::Een);
+        nor_flash::check_erase(self, from, to)?;
+        allow(Wen::Een);
         for page in (from..to).step_by(Self::ERASE_SIZE) {
-            pac::NVMC.erasepage().write_value(page);
+            NVMC.erasepage().write_value(page);
             wait();
         }
+        allow(Wen::Ren);
         Ok(())
     }
 
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), NorFlashErrorKind> {
-        check_write(self, offset, bytes.len())?;
-        let _enabled = Enabled::enable(Wen::Wen);
+        nor_flash::check_write(self, offset, bytes.len())?;
+        allow(Wen::Wen);
         let addresses = (offset as usize..).step_by(Self::WRITE_SIZE);
         for (address, word) in addresses.zip(bytes.as_chunks().0) {
             let place = core::ptr::with_exposed_provenance_mut::<u32>(address);
@@ -83,6 +59,17 @@ impl NorFlash for Flash {
             unsafe { place.write_volatile(u32::from_le_bytes(*word)) };
             wait();
         }
+        allow(Wen::Ren);
         Ok(())
     }
+}
+
+/// What may be done to the flash from now on.
+fn allow(access: Wen) {
+    NVMC.config().write(|config| config.set_wen(access));
+    wait();
+}
+
+fn wait() {
+    while !NVMC.ready().read().ready() {}
 }

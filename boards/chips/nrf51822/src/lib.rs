@@ -8,12 +8,10 @@ mod application;
 #[cfg(feature = "bootloader")]
 mod bootloader;
 mod flash;
-mod protection;
 
-#[cfg(feature = "bootloader")]
-use bistable_core::reset::ResetReason;
 use bistable_port::survivor::Survivor;
-use embassy_nrf::pac;
+use embassy_nrf::pac::WDT;
+use embassy_nrf::pac::wdt::vals::{Rr, Sleep};
 
 #[cfg(feature = "application")]
 pub use application::{Line, now, start};
@@ -64,38 +62,22 @@ impl bistable_core::watchdog::Watchdog for Watchdog {
 
 /// Feeds the watchdog; arms it if it does not run.
 pub fn feed() {
-    let watchdog = pac::WDT;
-    if !watchdog.runstatus().read().runstatus() {
-        watchdog
-            .config()
-            .write(|config| config.set_sleep(pac::wdt::vals::Sleep::Run));
-        watchdog.crv().write_value(8 * 32_768 - 1);
-        watchdog.rren().write(|enable| enable.set_rr(0, true));
-        watchdog.tasks_start().write_value(1);
+    if !WDT.runstatus().read().runstatus() {
+        WDT.config().write(|it| it.set_sleep(Sleep::Run));
+        WDT.crv().write_value(8 * 32_768 - 1);
+        WDT.rren().write(|it| it.set_rr(0, true));
+        WDT.tasks_start().write_value(1);
     }
-    watchdog
-        .rr(0)
-        .write(|request| request.set_rr(pac::wdt::vals::Rr::Reload));
+    WDT.rr(0).write(|it| it.set_rr(Rr::Reload));
 }
+
+/// Length of a block, in bytes: no program can write or erase a block that is protected until the next reset (chapter 9).
+const BLOCK: u32 = 4096;
+
+/// The bootloader's blocks, a bit for each.
+const BOOTLOADER: u32 = (1 << (layout::bootloader::SIZE / BLOCK)) - 1;
 
 /// Requests a reset.
 pub fn reset() -> ! {
     cortex_m::peripheral::SCB::sys_reset()
-}
-
-/// Why the processor started (11.1.10): several may be set, for they stay until they are cleared, which this does.
-#[cfg(feature = "bootloader")]
-fn reset_reason() -> ResetReason {
-    let reasons = pac::POWER.resetreas();
-    let found = reasons.read();
-    reasons.write_value(found);
-    match found {
-        _ if found.dog() => ResetReason::Watchdog,
-        _ if found.lockup() => ResetReason::LockUp,
-        _ if found.sreq() => ResetReason::Software,
-        _ if found.resetpin() => ResetReason::Pin,
-        // Neither power-on nor brown-out sets a bit.
-        _ if found.0 == 0 => ResetReason::PowerOn,
-        _ => ResetReason::Unknown,
-    }
 }

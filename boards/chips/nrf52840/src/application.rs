@@ -32,6 +32,8 @@ pub fn start() -> (Hardware, Line) {
     let mut config = embassy_nrf::config::Config::default();
     // Otherwise the HAL opens the debug port, in UICR and for good: whether it is open is the factory's decision.
     config.debug = embassy_nrf::config::Debug::NotConfigured;
+    // The internal oscillator is not exact enough for a serial line.
+    config.hfclk_source = embassy_nrf::config::HfclkSource::ExternalXtal;
     let chip = embassy_nrf::init(config);
     let [receive, send] = BUFFERS.init([[0; BUFFER]; 2]);
     let line = BufferedUarte::new(
