@@ -100,7 +100,7 @@ impl Platform for Hardware {
         &mut self.fuses
     }
 
-    /// What the option bytes say (3.9.10): level 0 of the read-out protection is none; sectors are protected by a 0.
+    /// What the option bytes say (FLASH_OPTCR): level 0 of the read-out protection is none; sectors are protected by a 0.
     fn locks(&self) -> Locks {
         let options = pac::FLASH.optcr().read();
         let lock = |is_locked| if is_locked { Lock::Locked } else { Lock::Open };

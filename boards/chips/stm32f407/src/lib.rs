@@ -63,7 +63,7 @@ impl Hardware {
 }
 
 /// The watchdog: 8 s from the LSI's nominal 32 kHz; 5.4 s at its fastest (47 kHz), which is longer than the longest
-/// erase (4 s), and 15 s at its slowest. Nothing but a reset stops it (21.3).
+/// erase (4 s), and 15 s at its slowest. Nothing but a reset stops it (chapter 21).
 pub struct Watchdog;
 
 impl bistable_core::watchdog::Watchdog for Watchdog {
@@ -81,7 +81,7 @@ pub fn feed() {
 
     let watchdog = pac::IWDG;
     // Nothing tells whether it runs, but it starts with another number. One that is on its way arrives within five
-    // cycles (21.4.4), and until then the watchdog is what it is after a reset: running, for half a second.
+    // cycles (IWDG_SR), and until then the watchdog is what it is after a reset: running, for half a second.
     let is_settled = watchdog.sr().read().0 == 0;
     if is_settled && watchdog.rlr().read().rl() != RELOAD {
         watchdog.kr().write(|key| key.set_key(Key::START));
@@ -97,7 +97,7 @@ pub fn reset() -> ! {
     cortex_m::peripheral::SCB::sys_reset()
 }
 
-/// Why the processor started (6.3.21): several flags may be set, for they stay until they are cleared, which this does.
+/// Why the processor started (RCC_CSR): several flags may be set, for they stay until they are cleared, which this does.
 /// Power-on sets its own, the brown-out's and the pin's and clears the others; every reset sets the pin's.
 #[cfg(feature = "bootloader")]
 fn reset_reason() -> ResetReason {

@@ -105,7 +105,7 @@ impl Platform for Hardware {
         &mut self.fuses
     }
 
-    /// What the option bytes say (4.9.8, 4.9.14): level 0 of the read-out protection is none; sectors are protected by a 0.
+    /// What the option bytes say (FLASH_OPTSR_CUR, FLASH_WPSN_CUR1R): level 0 of the read-out protection is none; sectors are protected by a 0.
     fn locks(&self) -> Locks {
         let readout = pac::FLASH.optsr_cur().read().rdp();
         let writable = pac::FLASH.bank(0).wpsn_curr().read().wrpsn();

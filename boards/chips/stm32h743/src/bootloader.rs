@@ -14,7 +14,7 @@ use crate::{HANDOVER, Hardware, Watchdog, layout};
 /// The bootloader's own version.
 pub const VERSION: Version = Version::new(0, 1, 0);
 
-/// The chip's interrupts (19.1.2).
+/// The chip's interrupts (the vector table of its NVIC).
 const INTERRUPTS: u32 = 150;
 
 /// How long to wait when nothing verifies before everything is tried again, in cycles of the 64 MHz that a reset leaves:

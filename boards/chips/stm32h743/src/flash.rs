@@ -1,6 +1,6 @@
 //! The flash: embassy's driver of the whole chip, whose sectors are all of one size, with its errors looked after.
 //!
-//! A correction code covers each 32 bytes. A double error is flagged and answered with a bus fault (4.7.7 and 4.7.9);
+//! A correction code covers each 32 bytes. A double error is flagged and answered with a bus fault (chapter 4);
 //! and embassy's driver takes every flag that is set for an error of its own operation, but clears none: on this chip they
 //! are cleared in another register than the one it writes.
 
@@ -21,7 +21,7 @@ pub(crate) type Flash = Part<Checked<Driver<'static, Blocking>, Flags>>;
 /// Bytes of one bank, of two.
 const BANK: u32 = 0x10_0000;
 
-/// All that FLASH_CCR can clear but the CRC unit's (4.9.6): of operations and of reads, and two that come and go on chips on
+/// All that FLASH_CCR can clear but what is the CRC unit's: of operations and of reads, and two that come and go on chips on
 /// which nothing is protected or secure (RDPERR and RDSERR).
 const EVERY_FLAG: Ccr = Ccr(0x07EF_0000);
 

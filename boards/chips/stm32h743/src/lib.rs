@@ -59,7 +59,7 @@ impl Hardware {
     }
 }
 
-/// The watchdog: 8 s from the LSI's 32 kHz, longer than the longest erase (4 s). Nothing but a reset stops it (48.3).
+/// The watchdog: 8 s from the LSI's 32 kHz, longer than the longest erase (4 s). Nothing but a reset stops it.
 pub struct Watchdog;
 
 impl bistable_core::watchdog::Watchdog for Watchdog {
@@ -77,7 +77,7 @@ pub fn feed() {
 
     let watchdog = pac::IWDG1;
     // Nothing tells whether it runs, but it starts with another number. One that is on its way arrives within five
-    // cycles (48.4), and until then the watchdog is what it is after a reset: running, for half a second.
+    // cycles (IWDG_SR), and until then the watchdog is what it is after a reset: running, for half a second.
     let is_settled = watchdog.sr().read().0 == 0;
     if is_settled && watchdog.rlr().read().rl() != RELOAD {
         watchdog.kr().write(|key| key.set_key(Key::START));
@@ -93,7 +93,7 @@ pub fn reset() -> ! {
     cortex_m::peripheral::SCB::sys_reset()
 }
 
-/// Why the processor started (8.4.4): several flags may be set, for they stay until they are cleared, which this does.
+/// Why the processor started (RCC_RSR): several flags may be set, for they stay until they are cleared, which this does.
 /// Power-on sets its own, the brown-out's and the pin's and clears the others; every reset sets the pin's.
 #[cfg(feature = "bootloader")]
 fn reset_reason() -> ResetReason {
