@@ -2,14 +2,15 @@
 //!
 //! | part | what for |
 //! | --- | --- |
-//! | [`cortex_m`], [`riscv`] | leaving the bootloader for an image: the processor as after a reset, and the jump |
-//! | [`forward`] | interrupts for an image on a Cortex-M0 without VTOR |
-//! | [`checked`], [`bus_fault`] | flash with error correction: what cannot be read is an error |
+//! | `cortex_m`, `riscv` | leaving the bootloader for an image: the processor as after a reset, and the jump |
+//! | `forward` | interrupts for an image on a Cortex-M0 without VTOR |
+//! | [`checked`], `bus_fault` | flash with error correction: what cannot be read is an error |
 //! | [`clock`] | a clock of 64 bits from a counter of 32 |
 //! | [`survivor`] | the block of RAM that survives a reset: the handover |
 //! | [`flash`] | adapters over a HAL's flash: bounds, uneven sectors, two flashes |
 //! | [`register`] | registers of a peripheral that no HAL knows |
 //!
+//! What belongs to a processor is there for its target alone: `cargo doc --target thumbv7m-none-eabi` shows it.
 //! `docs/porting.md` shows how a port is put together.
 #![no_std]
 #![cfg_attr(
