@@ -79,7 +79,7 @@ pub(crate) fn key() -> PathBuf {
 }
 
 /// Compiles one of a port's packages, without a warning; returns a copy of the program.
-fn compile(
+pub(super) fn compile(
     port: &Port,
     toolchain: &Toolchain,
     what: &str,

@@ -7,8 +7,10 @@
 //! | [`build`] | building one, and what is measured of it |
 //! | [`table`] | the table of chips in the README |
 //! | [`run`] | a machine of QEMU updates itself |
+//! | [`interrupts`] | QEMU's nRF51 takes interrupts that its bootloader forwards |
 
 mod build;
+mod interrupts;
 mod port;
 mod run;
 mod table;
@@ -33,6 +35,10 @@ pub(crate) fn boards(arguments: &[String]) -> Outcome {
     if let Some(name) = asked_for_by("--run", arguments) {
         let port = Port::named(name)?;
         build(&port)?;
+        if port.name == interrupts::PORT {
+            interrupts::build(&port)?;
+            return interrupts::nrf51_interrupts();
+        }
         return run::update_over_the_line(&port);
     }
     match arguments {
@@ -45,7 +51,9 @@ pub(crate) fn boards(arguments: &[String]) -> Outcome {
 /// Builds all ports, and compares what is measured with the README's table. The host tools are built.
 pub(crate) fn check() -> Result<Compared, String> {
     ring()?;
-    table::compare(&build_all()?)
+    let built = build_all()?;
+    interrupts::build(&Port::named(interrupts::PORT)?)?;
+    table::compare(&built)
 }
 
 /// Runs those ports that QEMU has a machine for. They are built.
@@ -55,7 +63,8 @@ pub(crate) fn run_those_that_can() -> Outcome {
     if ports.peek().is_none() {
         return Err("there is no port to a machine of QEMU".into());
     }
-    ports.try_for_each(|port| run::update_over_the_line(&port))
+    ports.try_for_each(|port| run::update_over_the_line(&port))?;
+    interrupts::nrf51_interrupts()
 }
 
 fn build_all() -> Result<Vec<(Port, Built)>, String> {

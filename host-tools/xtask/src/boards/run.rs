@@ -6,7 +6,7 @@
 use std::fs::{self, File};
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -336,14 +336,14 @@ fn wait(mut emulator: Process, what: &str, is_so: impl Fn() -> bool) -> Outcome 
 }
 
 /// A process that ends when it is dropped, by SIGKILL.
-struct Process {
+pub(super) struct Process {
     child: Child,
     errors: PathBuf,
 }
 
 impl Process {
     /// What it writes to its standard error goes to the file `errors`.
-    fn start(command: &mut Command, errors: &Path) -> Result<Self, String> {
+    pub(super) fn start(command: &mut Command, errors: &Path) -> Result<Self, String> {
         let file = File::create(errors);
         let file = file.map_err(|error| format!("{}: {error}", errors.display()))?;
         let child = command
@@ -362,6 +362,11 @@ impl Process {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// How it ended, if it has.
+    pub(super) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
     fn said(&self) -> String {
         fs::read_to_string(&self.errors).unwrap_or_default()
     }
@@ -375,7 +380,7 @@ impl Drop for Process {
 }
 
 /// Runs a command, whose output is shown only if it fails.
-fn quietly(command: &mut Command) -> Outcome {
+pub(super) fn quietly(command: &mut Command) -> Outcome {
     let output = command.output();
     let output = output.map_err(|error| format!("{command:?}: {error}"))?;
     match output.status.success() {
