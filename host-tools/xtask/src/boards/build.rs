@@ -86,7 +86,7 @@ pub(crate) fn compile(port: &Port, what: &str) -> Result<PathBuf, String> {
 }
 
 /// The same for a slot.
-fn compile_for(port: &Port, what: &str, slot: Option<&str>) -> Result<PathBuf, String> {
+pub(crate) fn compile_for(port: &Port, what: &str, slot: Option<&str>) -> Result<PathBuf, String> {
     let toolchain = Toolchain::for_target(&port.about.target).map_err(|error| error.to_string())?;
     let package = format!("{}-{what}", port.name);
     let target = repository().join("target");

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -132,6 +132,11 @@ impl Process {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// How it ended, if it has.
+    pub(super) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
     pub(super) fn said(&self) -> String {
         fs::read_to_string(&self.errors).unwrap_or_default()
     }
@@ -141,5 +146,19 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill(); // Fails only for a process that has ended already.
         let _ = self.child.wait();
+    }
+}
+
+/// Runs a command, whose output is shown only if it fails.
+pub(super) fn quietly(command: &mut Command) -> Outcome {
+    let output = command.output();
+    let output = output.map_err(|error| format!("{command:?}: {error}"))?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(format!(
+            "{command:?}: {}\n{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        )),
     }
 }

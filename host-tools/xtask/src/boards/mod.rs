@@ -8,10 +8,12 @@
 //! | [`table`] | the table of chips in the README |
 //! | [`emulator`] | a machine of QEMU that a port is for |
 //! | [`run`], [`contract`] | it updates itself; it keeps what Bistable relies on |
+//! | [`interrupts`] | QEMU's nRF51 takes interrupts that its bootloader forwards |
 
 mod build;
 mod contract;
 mod emulator;
+mod interrupts;
 mod port;
 mod run;
 mod table;
@@ -36,6 +38,10 @@ pub(crate) fn boards(arguments: &[String]) -> Outcome {
     if let Some(name) = asked_for_by("--run", arguments) {
         let port = Port::named(name)?;
         build(&port)?;
+        if port.name == interrupts::PORT {
+            interrupts::build(&port)?;
+            return interrupts::nrf51_interrupts();
+        }
         return run::update_over_the_line(&port);
     }
     if let Some(name) = asked_for_by("--conformance", arguments) {
@@ -56,7 +62,9 @@ pub(crate) fn boards(arguments: &[String]) -> Outcome {
 /// Builds all ports, and compares what is measured with the README's table. The host tools are built.
 pub(crate) fn check() -> Result<Compared, String> {
     ring()?;
-    table::compare(&build_all()?)
+    let built = build_all()?;
+    interrupts::build(&Port::named(interrupts::PORT)?)?;
+    table::compare(&built)
 }
 
 /// Runs those ports that QEMU has a machine for. They are built.
@@ -69,7 +77,8 @@ pub(crate) fn run_those_that_can() -> Outcome {
     ports.try_for_each(|port| {
         run::update_over_the_line(&port)?;
         contract::keeps(&port)
-    })
+    })?;
+    interrupts::nrf51_interrupts()
 }
 
 fn build_all() -> Result<Vec<(Port, Built)>, String> {

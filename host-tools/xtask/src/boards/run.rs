@@ -16,7 +16,7 @@ use bistable_qemu::{FlashFile, Operations, Trigger, TriggerState};
 use serde::Deserialize;
 
 use super::build::key;
-use super::emulator::{EMULATOR, Machine, PATIENCE, POLL, Process, wait};
+use super::emulator::{EMULATOR, Machine, PATIENCE, POLL, Process, quietly, wait};
 use super::port::{Port, scratch};
 use crate::run::{Outcome, built};
 
@@ -269,19 +269,5 @@ impl Server {
             .lines()
             .filter(|line| line.starts_with("GET /latest "))
             .count())
-    }
-}
-
-/// Runs a command, whose output is shown only if it fails.
-fn quietly(command: &mut Command) -> Outcome {
-    let output = command.output();
-    let output = output.map_err(|error| format!("{command:?}: {error}"))?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(format!(
-            "{command:?}: {}\n{}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr)
-        )),
     }
 }
