@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`cortex_m`], [`riscv`] | leaving the bootloader for an image: the processor as after a reset, and the jump |
 //! | [`survivor`] | the block of RAM that survives a reset: the handover |
+//! | [`rom_pages`] | flash behind a ROM that programs whole pages |
 //! | [`register`] | registers of a peripheral that no HAL knows |
 //!
 //! `docs/porting.md` shows how a port is put together.
@@ -24,4 +25,5 @@ pub mod cortex_m;
 pub mod register;
 #[cfg(target_arch = "riscv32")]
 pub mod riscv;
+pub mod rom_pages;
 pub mod survivor;
