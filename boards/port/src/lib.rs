@@ -8,6 +8,7 @@
 //! | [`clock`] | a clock of 64 bits from a counter of 32 |
 //! | [`survivor`] | the block of RAM that survives a reset: the handover |
 //! | [`flash`] | adapters over a HAL's flash: bounds, uneven sectors, two flashes |
+//! | [`rom_pages`] | flash behind a ROM that programs whole pages |
 //! | [`register`] | registers of a peripheral that no HAL knows |
 //!
 //! What belongs to a processor is there for its target alone: `cargo doc --target thumbv7m-none-eabi` shows it.
@@ -35,4 +36,5 @@ pub mod forward;
 pub mod register;
 #[cfg(target_arch = "riscv32")]
 pub mod riscv;
+pub mod rom_pages;
 pub mod survivor;
