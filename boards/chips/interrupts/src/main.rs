@@ -34,7 +34,7 @@ const SET_PENDING: u32 = 0xE000_E200;
 const TIMER0: u32 = 1 << Interrupt::TIMER0 as u32;
 
 /// How often the processor counts down while interrupts come.
-const SPINS: u32 = 2_000_000;
+const SPINS: u32 = 200_000;
 
 unsafe extern "C" {
     /// The vector table: the linker script's.

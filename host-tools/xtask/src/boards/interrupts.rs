@@ -194,6 +194,8 @@ impl Bench {
         command.args(["-M", "microbit", "-display", "none", "-monitor", "none"]);
         command.args(["-global", &format!("nrf51-soc.sram-size={ram}")]);
         command.args(["-no-reboot", "-serial", &format!("file:{serial}")]);
+        // Time passes with instructions, 64 ns for each, however busy the host is: so interrupts always come.
+        command.args(["-icount", "shift=6,sleep=off"]);
         for load in loads {
             command.args(["-device", load]);
         }
