@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`cortex_m`], [`riscv`] | leaving the bootloader for an image: the processor as after a reset, and the jump |
 //! | [`survivor`] | the block of RAM that survives a reset: the handover |
-//! | [`rom_pages`] | flash behind a ROM that programs whole pages |
+//! | [`rom_pages`], [`from_ram`] | flash behind a ROM that programs whole pages, called by what does not lie in it |
 //! | [`register`] | registers of a peripheral that no HAL knows |
 //!
 //! `docs/porting.md` shows how a port is put together.
@@ -22,6 +22,8 @@
 
 #[cfg(target_arch = "arm")]
 pub mod cortex_m;
+#[cfg(target_arch = "riscv32")]
+pub mod from_ram;
 pub mod register;
 #[cfg(target_arch = "riscv32")]
 pub mod riscv;
