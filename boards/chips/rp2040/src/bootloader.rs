@@ -9,7 +9,7 @@ use bistable_core::version::Version;
 use bistable_port::cortex_m;
 use embassy_rp::pac;
 
-use crate::{Flash, HANDOVER, Hardware, Watchdog, layout};
+use crate::{Flash, HANDOVER, Hardware, MARK, Watchdog, layout};
 
 /// The bootloader's own version.
 pub const VERSION: Version = Version::new(0, 1, 0);

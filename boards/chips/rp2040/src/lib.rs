@@ -86,8 +86,9 @@ const MARK: u32 = 0xB157_AB1E;
 pub fn feed() {
     let watchdog = pac::WATCHDOG;
     watchdog.load().write(|load| load.set_load(PERIOD));
+    pac::PSM.wdsel().write_value(RESETS);
+    watchdog.scratch2().write_value(MARK);
     if !watchdog.ctrl().read().enable() {
-        prepare();
         watchdog.tick().write(|tick| {
             tick.set_cycles(MHZ);
             tick.set_enable(true);
@@ -98,15 +99,10 @@ pub fn feed() {
 
 /// Has the watchdog reset the chip: the processor's own request would leave the peripherals as they are (2.14.1).
 pub fn reset() -> ! {
-    prepare();
+    feed();
     let control = pac::WATCHDOG.ctrl();
     control.modify(|control| control.set_trigger(true));
     loop {
         cortex_m::asm::nop();
     }
-}
-
-fn prepare() {
-    pac::PSM.wdsel().write_value(RESETS);
-    pac::WATCHDOG.scratch2().write_value(MARK);
 }

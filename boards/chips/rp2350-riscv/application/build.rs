@@ -3,10 +3,9 @@
 fn main() {
     bistable_layout::build::application("../layout.toml");
     println!("cargo::rerun-if-changed=uninit.x");
+    println!("cargo::rustc-link-search={}", env!("CARGO_MANIFEST_DIR"));
     for script in ["memory.x", "link.x", "device.x", "uninit.x", "defmt.x"] {
         println!("cargo::rustc-link-arg-bins=-T{script}");
     }
     println!("cargo::rustc-link-arg-bins=--nmagic");
-    let folder = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
-    println!("cargo::rustc-link-search={folder}");
 }

@@ -3,15 +3,9 @@
 fn main() {
     bistable_layout::build::bootloader("../layout.toml");
     println!("cargo::rerun-if-changed=image-definition.x");
-    for argument in [
-        "--nmagic",
-        "-Tmemory.x",
-        "-Tlink.x",
-        "-Tdevice.x",
-        "-Timage-definition.x",
-    ] {
-        println!("cargo::rustc-link-arg-bins={argument}");
+    println!("cargo::rustc-link-search={}", env!("CARGO_MANIFEST_DIR"));
+    for script in ["memory.x", "link.x", "device.x", "image-definition.x"] {
+        println!("cargo::rustc-link-arg-bins=-T{script}");
     }
-    let folder = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
-    println!("cargo::rustc-link-search={folder}");
+    println!("cargo::rustc-link-arg-bins=--nmagic");
 }

@@ -40,13 +40,8 @@ pub(crate) fn wake_up() -> ResetReason {
         () if is_ours && watchdog.timer().bit() => ResetReason::Watchdog,
         () if is_ours && watchdog.force().bit() => ResetReason::Software,
         () if power.had_bor().bit() || power.had_glitch_detect().bit() => ResetReason::BrownOut,
-        () if power.had_run_low().bit()
-            || power.had_dp_reset_req().bit()
-            || power.had_rescue().bit()
-            || power.had_hzd_sys_reset_req().bit() =>
-        {
-            ResetReason::Pin
-        }
+        () if power.had_run_low().bit() || power.had_dp_reset_req().bit() => ResetReason::Pin,
+        () if power.had_rescue().bit() || power.had_hzd_sys_reset_req().bit() => ResetReason::Pin,
         () if power.had_por().bit() || !is_ours => ResetReason::PowerOn,
         () => ResetReason::Unknown,
     };

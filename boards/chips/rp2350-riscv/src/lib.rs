@@ -81,11 +81,15 @@ const MARK: u32 = 0xB157_AB1E;
 /// Feeds the watchdog; arms it if it does not run (12.9).
 pub fn feed() {
     let chip = peripherals();
-    // SAFETY: a period of 24 bits.
+    // SAFETY: 24 bits.
     chip.WATCHDOG.load().write(|to| unsafe { to.bits(PERIOD) });
+    // SAFETY: 25 bits.
+    chip.PSM.wdsel().write(|to| unsafe { to.bits(RESETS) });
+    let scratch = chip.WATCHDOG.scratch0();
+    // SAFETY: any 32 bits.
+    scratch.write(|to| unsafe { to.bits(MARK) });
     let control = chip.WATCHDOG.ctrl();
     if !control.read().enable().bit() {
-        prepare(&chip);
         rp235x_hal::Watchdog::new(peripherals().WATCHDOG).enable_tick_generation(MHZ);
         control.modify(|_, control| control.enable().set_bit());
     }
@@ -93,21 +97,12 @@ pub fn feed() {
 
 /// Has the watchdog reset the chip.
 pub fn reset() -> ! {
-    let chip = peripherals();
-    prepare(&chip);
-    let control = chip.WATCHDOG.ctrl();
-    control.modify(|_, control| control.trigger().set_bit());
+    feed();
+    let watchdog = peripherals().WATCHDOG;
+    watchdog.ctrl().modify(|_, to| to.trigger().set_bit());
     loop {
         riscv::asm::nop();
     }
-}
-
-fn prepare(chip: &pac::Peripherals) {
-    // SAFETY: 25 bits.
-    chip.PSM.wdsel().write(|to| unsafe { to.bits(RESETS) });
-    let scratch = chip.WATCHDOG.scratch0();
-    // SAFETY: any 32 bits.
-    scratch.write(|to| unsafe { to.bits(MARK) });
 }
 
 /// Starts the crystal and the PLLs: 150 MHz. The HAL leaves them first where they run already.
