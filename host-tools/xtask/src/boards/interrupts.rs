@@ -265,7 +265,7 @@ fn judge(run: &Run, table: u32) -> Outcome {
 }
 
 fn transcript(table: u32) -> Vec<String> {
-    let mut lines = vec![format!("the vector table lies at {table:#x}")];
+    let mut lines = vec![format!("the vector table lies at {table:#x}, VTOR is 0x0")];
     for stack in ["main", "process"] {
         for exception in ["SVCall", "PendSV", "SysTick", "TIMER0", "HardFault"] {
             lines.push(format!(
