@@ -188,3 +188,82 @@ impl InRow {
         self.start..self.end()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const LAYOUT: &str = include_str!("../layout/tests/golden/layout.toml");
+
+    fn row(changes: &[(&str, &str)]) -> (Product, Row) {
+        let text = changes.iter().fold(LAYOUT.to_owned(), |text, (from, to)| {
+            assert!(text.contains(from), "the layout does not say {from}");
+            text.replacen(from, to, 1)
+        });
+        let product = Product::parse(&text, Path::new("/product")).unwrap();
+        let row = Row::of(&product);
+        (product, row)
+    }
+
+    /// Slot A in a flash that lies below `main`.
+    const BELOW: [(&str, &str); 2] = [
+        (
+            "[flash.main]",
+            "[flash.low]\naddress = 0x1000_0000\nsize = 0x10_0000\nerase_size = 0x8000\nwrite_size = 8\n\n[flash.main]",
+        ),
+        (
+            "[slots]\nflash = \"main\"\na = 0x2_0000",
+            "[slots]\nflash = { a = \"low\", b = \"main\" }\na = 0x8_0000",
+        ),
+    ];
+
+    #[test]
+    fn a_row_of_one_flash_is_that_flash() {
+        let (product, row) = row(&[]);
+        assert_eq!(row.only().unwrap().name, "main");
+        assert_eq!(*row.layout(), product.layout);
+        assert_eq!(row.size(), product.flash["main"].size as usize);
+        assert_eq!(row.units(), product.flash["main"].units());
+        assert_eq!(row.address(0x3000), 0x2100_3000);
+        assert_eq!(row.at_address(0x2100_3000), Some(0x3000));
+        assert_eq!(
+            row.at_address(0),
+            None,
+            "the bootloader's flash is no part of it"
+        );
+    }
+
+    #[test]
+    fn a_row_of_two_begins_with_the_lower_one_and_the_layout_counts_through() {
+        let (product, row) = row(&BELOW);
+        assert_eq!(row.names(), "`low`, `main`");
+        assert_eq!((row.only(), row.size()), (None, 0x30_0000));
+        let [a, b] = row.layout().slots;
+        let [own_a, own_b] = product.layout.slots;
+        assert_eq!((a.offset, b.offset), (0x8_0000, 0x10_0000 + own_b.offset));
+        assert_eq!((a.address, b.address), (own_a.address, own_b.address));
+        assert_eq!(row.layout().journal.offset, 0x10_0000);
+        assert_eq!((row.units().erase_size, row.units().write_size), (4096, 8));
+    }
+
+    #[test]
+    fn addresses_and_places_at_the_seam_belong_to_the_right_flash() {
+        let (product, row) = row(&BELOW);
+        assert_eq!(row.address(0xF_FFFF), 0x100F_FFFF);
+        assert_eq!(row.address(0x10_0000), 0x2100_0000);
+        assert_eq!(row.at_address(0x100F_FFFF), Some(0xF_FFFF));
+        assert_eq!(row.at_address(0x1010_0000), None);
+        assert_eq!(row.at_address(0x2100_0000), Some(0x10_0000));
+        assert_eq!(row.at_address(0x2120_0000), None);
+        let places = product.regions();
+        let places: Vec<_> = places
+            .iter()
+            .map(|it| (it.name.as_str(), row.place(it)))
+            .collect();
+        assert!(places.contains(&("slot A", Some(0x8_0000..0x10_0000))));
+        assert!(places.contains(&("the journal", Some(0x10_0000..0x10_3000))));
+        assert!(places.contains(&("the bootloader", None)));
+    }
+}

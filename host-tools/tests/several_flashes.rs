@@ -4,7 +4,8 @@ mod bench;
 
 use std::fs;
 
-use bench::{Bench, document, read};
+use bench::elf::Elf;
+use bench::{Bench, build, document, read};
 use bistable_core::layout::{HEADER_LEN, Slot};
 use bistable_core::version::Version;
 use bistable_tools::factory::build::build_in;
@@ -143,6 +144,36 @@ fn an_image_is_linked_for_both_flashes_however_far_they_are_apart() {
     let mut checks = said["checks"].as_array().unwrap().iter();
     let units = checks.find(|check| check["check"] == "units").unwrap();
     assert_eq!(&units["expected"], "a multiple of 16");
+}
+
+#[test]
+fn addresses_that_differ_in_too_many_bytes_are_refused_with_a_better_place_for_the_slots() {
+    let bench = two_flashes();
+    // A program that is all addresses: those of slot A, and two flashes away.
+    let link = || {
+        for (slot, name) in [(Slot::A, "a.elf"), (Slot::B, "b.elf")] {
+            let base = bench.facts().product.layout.payload_address(slot);
+            let table = (0..1024_u32).flat_map(|at| (base + 4 * at + 1).to_le_bytes());
+            let mut program: Vec<u8> = table.collect();
+            program[..4].copy_from_slice(&0x2000_8000_u32.to_le_bytes());
+            fs::write(bench.path(name), Elf::new(base, &program).bytes()).unwrap();
+        }
+    };
+    link();
+    let build = build("v1.img", 1, &["--key", "dev.pem"]);
+    let said = bench.fails(&build.as_strs());
+    assert!(
+        said.contains("found 510 fix-ups in chunk 0 of 1024 bytes"),
+        "{said}"
+    );
+    assert!(
+        said.contains("make slots.chunk_size larger in the layout: pages grow with it; or place the slots so that fewer bytes of their distance, 0x6eff0000, are not 0"),
+        "{said}"
+    );
+    // 0x6f000000 apart, an address differs in one byte.
+    bench.edit_layout("a = 0x1_0000\nb = 0\n", "a = 0x1_0000\nb = 0x1_0000\n");
+    link();
+    bench.succeeds(&build.as_strs());
 }
 
 #[test]

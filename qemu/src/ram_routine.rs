@@ -3,7 +3,8 @@
 //!
 //! It must lie in RAM, leave nowhere but to its caller, and use no address but those that it is handed: no call, no
 //! jump out of itself, no address relative to the program counter, the stack or a global pointer, and no load or store
-//! through a register that any `lui` fills. It does not follow values: an address put together by shifting and adding, or
+//! through a register that any `lui` fills. One that has the chip's ROM do the work may call what it is handed, too, and
+//! keep registers on the stack, which is in RAM. It does not follow values: an address put together by shifting and adding, or
 //! moved from one register to another, is not found.
 
 use std::fmt::{self, Display, Formatter};
@@ -54,12 +55,21 @@ impl Display for Unfit {
 
 impl std::error::Error for Unfit {}
 
+/// What a routine may do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum May {
+    /// Everything itself: it calls nothing.
+    CallNothing,
+    /// Call addresses that it is handed, such as those of a ROM's functions, and use the stack.
+    CallWhatItIsHanded,
+}
+
 /// Looks at the routine in `elf`, a linked program of 32-bit RISC-V.
 ///
 /// # Errors
 ///
 /// What is wrong first.
-pub fn check(elf: &[u8]) -> Result<(), Unfit> {
+pub fn check(elf: &[u8], may: May) -> Result<(), Unfit> {
     let unreadable = |cause: &str| Unfit::Unreadable(cause.to_owned());
     let file = object::File::parse(elf).map_err(|cause| unreadable(&cause.to_string()))?;
     let symbol = file
@@ -83,7 +93,7 @@ pub fn check(elf: &[u8]) -> Result<(), Unfit> {
         .ok()
         .flatten()
         .ok_or_else(|| unreadable("it is not in the file"))?;
-    check_code(bytes, code.start as u32)
+    check_code(bytes, code.start as u32, may)
 }
 
 fn is_writable(flags: object::SegmentFlags) -> bool {
@@ -91,7 +101,7 @@ fn is_writable(flags: object::SegmentFlags) -> bool {
 }
 
 /// Looks at the instructions `code` of the whole routine, which runs at `start`.
-fn check_code(code: &[u8], start: u32) -> Result<(), Unfit> {
+fn check_code(code: &[u8], start: u32, may: May) -> Result<(), Unfit> {
     let range = start..start.wrapping_add(code.len() as u32);
     let mut made = 0_u32; // a bit for each register that ever holds a constant
     let mut used = Vec::new(); // registers that addresses are made of, and by whom
@@ -105,14 +115,16 @@ fn check_code(code: &[u8], start: u32) -> Result<(), Unfit> {
             _ => return Err(unfit(address, 0, "is half an instruction")),
         };
         let effect = match length {
-            2 => compressed(found as u16),
-            _ => full(found),
+            2 => compressed(found as u16, may),
+            _ => full(found, may),
         }
         .map_err(|problem| unfit(address, found, problem))?;
         match effect {
             Effect::Calculates | Effect::Returns => {}
             Effect::Constant(register) => made |= 1 << register,
-            Effect::Memory(register) => used.push((register, address, found)),
+            Effect::Memory(register) | Effect::Calls(register) => {
+                used.push((register, address, found))
+            }
             Effect::Jump(offset) => check_target(&range, address, found, offset)?,
         }
         ends_in_return = effect == Effect::Returns;
@@ -156,6 +168,8 @@ enum Effect {
     Constant(u32),
     /// Loads or stores at an address in a register.
     Memory(u32),
+    /// Calls an address in a register.
+    Calls(u32),
     /// May go on so many bytes from here.
     Jump(i32),
     /// Returns.
@@ -170,14 +184,14 @@ const OTHER: &str = "is none that this routine needs";
 const OUTSIDE: &str = "uses an address that it was not handed";
 
 /// An instruction of 32 bits.
-fn full(word: u32) -> Result<Effect, &'static str> {
+fn full(word: u32, may: May) -> Result<Effect, &'static str> {
     let destination = bits(word, 7, 5);
     let base = bits(word, 15, 5);
     let sign = |value: u32, width: u32| (value << (32 - width)) as i32 >> (32 - width);
     match bits(word, 0, 7) {
         0x13 | 0x33 | 0x0F => Ok(Effect::Calculates),
         0x37 => Ok(Effect::Constant(destination)),
-        0x03 | 0x23 => memory(base),
+        0x03 | 0x23 => memory(base, may),
         0x63 => {
             let offset = bits(word, 31, 1) << 12
                 | bits(word, 7, 1) << 11
@@ -195,6 +209,7 @@ fn full(word: u32) -> Result<Effect, &'static str> {
         // Reads the time.
         0x73 if word & 0xFFFF_F000 == 0xC010_2000 => Ok(Effect::Calculates),
         0x67 if word == 0x0000_8067 => Ok(Effect::Returns),
+        0x67 if destination == LINK && base != 0 && word >> 20 == 0 => call(base, may),
         0x67 | 0x6F => Err(CALLS),
         0x17 => Err(OUTSIDE),
         _ => Err(OTHER),
@@ -202,14 +217,15 @@ fn full(word: u32) -> Result<Effect, &'static str> {
 }
 
 /// An instruction of 16 bits.
-fn compressed(half: u16) -> Result<Effect, &'static str> {
+fn compressed(half: u16, may: May) -> Result<Effect, &'static str> {
     let word = u32::from(half);
     let sign = |value: u32, width: u32| (value << (32 - width)) as i32 >> (32 - width);
     let (first, second) = (bits(word, 7, 5), bits(word, 2, 5));
     match (bits(word, 0, 2), bits(word, 13, 3)) {
-        (0, 2 | 6) => memory(8 + bits(word, 7, 3)),
+        (0, 2 | 6) => memory(8 + bits(word, 7, 3), may),
         (1, 0 | 2 | 4) | (2, 0) => Ok(Effect::Calculates),
         (1, 3) if first != STACK => Ok(Effect::Constant(first)),
+        (1, 3) | (2, 2 | 6) => memory(STACK, may),
         (1, 5) => {
             let offset = bits(word, 12, 1) << 11
                 | bits(word, 8, 1) << 10
@@ -232,6 +248,7 @@ fn compressed(half: u16) -> Result<Effect, &'static str> {
         (1, 1) => Err(CALLS),
         (2, 4) => match (bits(word, 12, 1), first, second) {
             (0, LINK, 0) => Ok(Effect::Returns),
+            (1, 1.., 0) => call(first, may),
             (_, _, 0) => Err(CALLS),
             _ => Ok(Effect::Calculates),
         },
@@ -240,11 +257,20 @@ fn compressed(half: u16) -> Result<Effect, &'static str> {
     }
 }
 
-/// Not relative to 0, to the stack, the global or the thread pointer.
-const fn memory(base: u32) -> Result<Effect, &'static str> {
+/// Not relative to 0, to the global or the thread pointer, and to the stack only where that may be used.
+const fn memory(base: u32, may: May) -> Result<Effect, &'static str> {
     match base {
+        STACK if matches!(may, May::CallWhatItIsHanded) => Ok(Effect::Calculates),
         0 | STACK..=THREAD => Err(OUTSIDE),
         _ => Ok(Effect::Memory(base)),
+    }
+}
+
+/// The address is in a register.
+const fn call(register: u32, may: May) -> Result<Effect, &'static str> {
+    match may {
+        May::CallNothing => Err(CALLS),
+        May::CallWhatItIsHanded => Ok(Effect::Calls(register)),
     }
 }
 
@@ -259,8 +285,12 @@ mod tests {
     const RETURN: u32 = 0x0000_8067;
 
     fn problem(words: &[u32]) -> Option<&'static str> {
+        problem_of(words, May::CallNothing)
+    }
+
+    fn problem_of(words: &[u32], may: May) -> Option<&'static str> {
         let code: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-        match check_code(&code, 0x8000_0100) {
+        match check_code(&code, 0x8000_0100, may) {
             Ok(()) => None,
             Err(Unfit::Instruction { problem, .. }) => Some(problem),
             Err(other) => panic!("{other}"),
@@ -305,7 +335,36 @@ mod tests {
     }
 
     #[test]
+    fn what_may_call_calls_what_it_loads_and_keeps_the_way_back_on_the_stack() {
+        let calls = [
+            0xC606_1141, // c.addi sp, -16; c.sw ra, 12(sp)
+            0x0005_2283, // lw t0, 0(a0)
+            0x40B2_9282, // c.jalr t0; c.lw ra, 12(sp)
+            0x8082_0141, // c.addi sp, 16; ret
+        ];
+        assert_eq!(problem_of(&calls, May::CallWhatItIsHanded), None);
+        assert_eq!(problem(&calls), Some(OUTSIDE));
+        let wide = [0x0005_2283, 0x0002_80E7, RETURN]; // lw t0, 0(a0); jalr t0
+        assert_eq!(problem_of(&wide, May::CallWhatItIsHanded), None);
+        assert_eq!(problem(&wide), Some(CALLS));
+    }
+
+    #[test]
+    fn what_may_call_calls_nothing_by_an_address_of_its_own() {
+        let may = May::CallWhatItIsHanded;
+        // lui t0, 0x10000; jalr t0
+        let made = Some("uses an address that may be a constant");
+        assert_eq!(problem_of(&[0x1000_02B7, 0x0002_80E7, RETURN], may), made);
+        assert_eq!(problem_of(&[0x0000_00EF, RETURN], may), Some(CALLS)); // jal
+        assert_eq!(problem_of(&[0x0042_80E7, RETURN], may), Some(CALLS)); // jalr 4(t0)
+        assert_eq!(problem_of(&[0x0002_8067, RETURN], may), Some(CALLS)); // jr t0
+        assert_eq!(problem_of(&[0x0000_0297, RETURN], may), Some(OUTSIDE)); // auipc
+        assert_eq!(problem_of(&[0x0001_A283, RETURN], may), Some(OUTSIDE)); // lw t0, 0(gp)
+    }
+
+    #[test]
     fn a_file_that_is_no_program_is_refused() {
-        assert!(matches!(check(b"no ELF"), Err(Unfit::Unreadable(_))));
+        let refused = check(b"no ELF", May::CallNothing);
+        assert!(matches!(refused, Err(Unfit::Unreadable(_))));
     }
 }

@@ -29,14 +29,19 @@ use crate::survivor;
 #[must_use]
 pub const fn word(address: u32, size: u32) -> u32 {
     assert!(
-        size >= survivor::SIZE as u32 + 4,
+        size >= NEEDED,
         "handover.size: make it 264, the word that names the vector table lies behind 256 bytes"
     );
-    match address.checked_add(size) {
-        Some(end) if end.is_multiple_of(4) => end.wrapping_sub(4),
-        _ => panic!("the handover block ends at no multiple of 4 of the address space"),
-    }
+    let end = address.saturating_add(size);
+    assert!(
+        end.is_multiple_of(4),
+        "the handover block ends at no multiple of 4 of the address space"
+    );
+    end.saturating_sub(4)
 }
+
+/// The size of a handover block with the word behind it, in bytes.
+const NEEDED: u32 = survivor::SIZE as u32 + 4;
 
 /// Gives a bootloader on `cortex-m-rt` its forwarder, which is the handler of every exception and interrupt, and a
 /// `__pre_init` that makes the word name the bootloader's own handlers. Once in a program, with what

@@ -84,6 +84,7 @@ fn write(text: &mut String, product: &Product, ring: &Ring) -> fmt::Result {
                 product.bootloader.offset,
             ),
             ("SIZE", "Length in bytes.", product.bootloader.size),
+            ("HEAD", "Bytes before its code.", product.bootloader_head),
         ],
     )?;
     if let Some(ledger) = &product.ledger {

@@ -68,13 +68,13 @@ pub struct Diagnosis {
 /// What the file holds.
 #[derive(Serialize, JsonSchema)]
 pub struct FlashReport {
-    /// The flash's name in the layout.
+    /// The flash's name in the layout; of several that the file holds something of, all names, with `, ` between.
     pub name: String,
-    /// Where the processor sees its first byte.
+    /// Where the processor sees its first byte; of several, the first one's.
     pub address: u32,
-    /// Its length in bytes.
+    /// Its length in bytes; of several, all together.
     pub size: u64,
-    /// The first byte that the file holds, from the flash's start.
+    /// The first byte that the file holds, from the flash's start; several count as one, without what lies between.
     pub from: u64,
     /// One behind the last.
     pub to: u64,

@@ -22,7 +22,8 @@ use embedded_storage_async::nor_flash as asynchronous;
 ///
 /// `wfe` and not `wfi` on Arm: the interrupt that completes an operation may come after the poll and before the wait, and
 /// leaves an event, on which `wfe` goes on at once. A driver that completes without an interrupt needs an `idle` that returns,
-/// such as `|| {}`. The waker that an operation gets does nothing.
+/// such as `|| {}`. The waker that an operation gets does nothing; `embassy_time::Timer` takes it only with one of the features
+/// `generic-queue-…` of embassy-time, and panics without.
 ///
 /// # Deadlock
 ///

@@ -1,13 +1,15 @@
 //! The machine, as the updater sees it; a clock and a serial line for the application.
 
+use core::cell::Cell;
 use core::convert::Infallible;
-use core::sync::atomic::{AtomicU32, Ordering};
 
 use bistable_core::handover::HANDOVER_LEN;
 use bistable_core::layout::Slot;
+use bistable_port::clock::extended;
 use bistable_port::register::{Block, Register};
 use bistable_updater::Platform;
 use board_kit::memory_flash::FloorFuses;
+use cortex_m::interrupt::{self, Mutex};
 
 use crate::{Flash, HANDOVER, Hardware, Psram, Watchdog};
 
@@ -42,19 +44,15 @@ pub fn start() -> (Hardware, Line) {
 }
 
 /// Milliseconds since the application started. The counter wraps after 49 days, which is noticed if this is called at least
-/// once in that time. Not for exception handlers.
+/// once in that time.
 #[must_use]
 pub fn now() -> u64 {
-    static WRAPS: AtomicU32 = AtomicU32::new(0);
-    static LAST: AtomicU32 = AtomicU32::new(0);
-    let low = COUNTER.read();
-    let mut wraps = WRAPS.load(Ordering::Relaxed);
-    if low < LAST.load(Ordering::Relaxed) {
-        wraps = wraps.wrapping_add(1);
-        WRAPS.store(wraps, Ordering::Relaxed);
-    }
-    LAST.store(low, Ordering::Relaxed);
-    u64::from(wraps) << 32 | u64::from(low)
+    static LAST: Mutex<Cell<u64>> = Mutex::new(Cell::new(0));
+    interrupt::free(|free| {
+        let last = LAST.borrow(free);
+        last.set(extended(last.get(), COUNTER.read()));
+        last.get()
+    })
 }
 
 impl Platform for Hardware {

@@ -40,6 +40,7 @@ const POLL_MS: u64 = 10_000;
 
 type AppUpdater = Updater<Hardware, CHUNK>;
 
+/// Looks for new images until the power goes.
 #[board::entry]
 fn main() -> ! {
     let (hardware, line) = board::start();

@@ -13,6 +13,7 @@ const PRODUCT: Product<'static> = Product {
     crash_loop: layout::CRASH_LOOP,
 };
 
+/// See [`boot`].
 #[board::entry]
 fn main() -> ! {
     boot(Hardware::take(), &PRODUCT)

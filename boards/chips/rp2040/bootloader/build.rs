@@ -3,9 +3,8 @@
 fn main() {
     bistable_layout::build::bootloader("../layout.toml");
     println!("cargo::rerun-if-changed=second-stage.x");
+    println!("cargo::rustc-link-search={}", env!("CARGO_MANIFEST_DIR"));
     for argument in ["--nmagic", "-Tlink.x", "-Tsecond-stage.x"] {
         println!("cargo::rustc-link-arg-bins={argument}");
     }
-    let folder = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
-    println!("cargo::rustc-link-search={folder}");
 }

@@ -9,7 +9,7 @@ use bistable_core::version::Version;
 use bistable_port::cortex_m;
 use embassy_rp::pac;
 
-use crate::{Flash, HANDOVER, Hardware, Watchdog, layout};
+use crate::{Flash, HANDOVER, Hardware, MARK, Watchdog, layout};
 
 /// The bootloader's own version.
 pub const VERSION: Version = Version::new(0, 1, 0);
@@ -20,12 +20,27 @@ const INTERRUPTS: u32 = 32;
 /// How long to wait when nothing verifies before everything is tried again, in steps of the 125 MHz clock: a second.
 const RETRY: u32 = 125_000_000;
 
-/// Starts the crystal and the PLL: the ring oscillator, which the chip starts with, has 6 MHz more or less, and hashing an
-/// image would take 20 times as long.
-pub(crate) fn start_clocks() {
+/// Finds out why the processor started, arms the watchdog, and starts crystal and PLL: the ring oscillator, which the chip
+/// starts with, has 6 MHz more or less, and hashing an image would take 20 times as long.
+pub(crate) fn wake_up() -> ResetReason {
+    let watchdog = pac::WATCHDOG.reason().read();
+    let chip = pac::VREG_AND_CHIP_RESET.chip_reset().read();
+    // The ROM has the watchdog reset the chip, too: when it has written what came over USB (2.8.3).
+    let is_ours = pac::WATCHDOG.scratch2().read() == MARK;
+    // What resets the chip resets the watchdog's reasons, but not the other way round (2.12.8, 4.7.6).
+    let reason = match () {
+        () if is_ours && watchdog.timer() => ResetReason::Watchdog,
+        () if is_ours && watchdog.force() => ResetReason::Software,
+        // The pin RUN; or a debugger, through its rescue port.
+        () if chip.had_run() || chip.had_psm_restart() => ResetReason::Pin,
+        // A brown-out, too.
+        () if chip.had_por() => ResetReason::PowerOn,
+        () => ResetReason::Unknown,
+    };
     // Armed before, for a crystal may not start.
     crate::feed();
     embassy_rp::init(embassy_rp::config::Config::default());
+    reason
 }
 
 impl Board for Hardware {
@@ -41,19 +56,8 @@ impl Board for Hardware {
         (&mut self.flash, &mut self.watchdog)
     }
 
-    /// The watchdog's reasons come first: the chip's stay until the next reset of the whole chip (2.12.8, 4.7.6).
     fn reset_reason(&mut self) -> Option<ResetReason> {
-        let watchdog = pac::WATCHDOG.reason().read();
-        let chip = pac::VREG_AND_CHIP_RESET.chip_reset().read();
-        Some(match () {
-            () if watchdog.timer() => ResetReason::Watchdog,
-            () if watchdog.force() => ResetReason::Software,
-            // The pin RUN; or a debugger, through its rescue port.
-            () if chip.had_run() || chip.had_psm_restart() => ResetReason::Pin,
-            // A brown-out, too.
-            () if chip.had_por() => ResetReason::PowerOn,
-            () => ResetReason::Unknown,
-        })
+        Some(self.reset_reason)
     }
 
     fn load_handover(&mut self) -> [u8; HANDOVER_LEN] {

@@ -11,7 +11,7 @@ mod bootloader;
 use bistable_port::survivor::Survivor;
 use embassy_rp::flash::Blocking;
 use embassy_rp::pac;
-use embassy_rp::peripherals::{FLASH, WATCHDOG};
+use embassy_rp::peripherals::FLASH;
 
 #[cfg(feature = "application")]
 pub use application::{Line, now, start};
@@ -36,6 +36,8 @@ pub type Flash =
 pub struct Hardware {
     flash: Flash,
     watchdog: Watchdog,
+    #[cfg(feature = "bootloader")]
+    reset_reason: bistable_core::reset::ResetReason,
     #[cfg(feature = "application")]
     fuses: bistable_core::fuses::NoFuses,
 }
@@ -44,11 +46,11 @@ impl Hardware {
     /// Takes the flash and the watchdog.
     #[must_use]
     pub fn take() -> Self {
-        #[cfg(feature = "bootloader")]
-        bootloader::start_clocks();
         // SAFETY: once for each program, which leaves the flash to this.
         let flash = unsafe { FLASH::steal() };
         Self {
+            #[cfg(feature = "bootloader")]
+            reset_reason: bootloader::wake_up(),
             flash: Flash::new_blocking(flash),
             watchdog: Watchdog,
             #[cfg(feature = "application")]
@@ -57,7 +59,7 @@ impl Hardware {
     }
 }
 
-/// The watchdog: 8.4 s, longer than any erase (400 ms), from the crystal as soon as that runs. A debugger that halts the
+/// The watchdog: 8 s, longer than any erase (400 ms), from the crystal as soon as that runs. A debugger that halts the
 /// processor halts it, too.
 pub struct Watchdog;
 
@@ -67,35 +69,39 @@ impl bistable_core::watchdog::Watchdog for Watchdog {
     }
 }
 
-/// As long as it can be, in µs; each counts twice (RP2040-E1).
-const PERIOD: u32 = 0xFF_FFFF;
+/// In half µs, for each counts twice (RP2040-E1): 24 bits.
+const PERIOD: u32 = 2 * 8_000_000;
 
-/// MHz of the crystal, which counts the microseconds. Before it runs, the slower ring oscillator does.
-const CRYSTAL_MHZ: u16 = 12;
+/// MHz of the crystal, which counts the microseconds. Before it runs, the ring oscillator does, at half of that more or less.
+const MHZ: u16 = 12;
 
 /// All that the watchdog may reset, but the oscillators (2.13.5).
 const RESETS: pac::psm::regs::Wdsel = pac::psm::regs::Wdsel(0x1_FFFC);
+
+/// Says in a scratch register, which only a reset of the whole chip clears, that the watchdog's last reason is one of ours. The
+/// ROM uses those with the numbers 0, 1, and from 4 on.
+const MARK: u32 = 0xB157_AB1E;
 
 /// Feeds the watchdog; arms it if it does not run (4.7).
 pub fn feed() {
     let watchdog = pac::WATCHDOG;
     watchdog.load().write(|load| load.set_load(PERIOD));
-    if watchdog.ctrl().read().enable() {
-        return;
-    }
     pac::PSM.wdsel().write_value(RESETS);
-    watchdog.tick().write(|tick| {
-        tick.set_cycles(CRYSTAL_MHZ);
-        tick.set_enable(true);
-    });
-    watchdog.ctrl().modify(|control| control.set_enable(true));
+    watchdog.scratch2().write_value(MARK);
+    if !watchdog.ctrl().read().enable() {
+        watchdog.tick().write(|tick| {
+            tick.set_cycles(MHZ);
+            tick.set_enable(true);
+        });
+        watchdog.ctrl().modify(|control| control.set_enable(true));
+    }
 }
 
 /// Has the watchdog reset the chip: the processor's own request would leave the peripherals as they are (2.14.1).
 pub fn reset() -> ! {
-    // SAFETY: nothing else happens any more.
-    let watchdog = unsafe { WATCHDOG::steal() };
-    embassy_rp::watchdog::Watchdog::new(watchdog).trigger_reset();
+    feed();
+    let control = pac::WATCHDOG.ctrl();
+    control.modify(|control| control.set_trigger(true));
     loop {
         cortex_m::asm::nop();
     }

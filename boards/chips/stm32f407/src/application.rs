@@ -5,6 +5,7 @@ use core::cell::Cell;
 use bistable_core::fuses::NoFuses;
 use bistable_core::handover::HANDOVER_LEN;
 use bistable_core::layout::Slot;
+use bistable_port::clock::extended;
 use bistable_updater::Platform;
 use bistable_updater::locks::{Lock, Locks};
 use critical_section::Mutex;
@@ -68,12 +69,7 @@ pub fn now() -> u64 {
     static LAST: Mutex<Cell<u64>> = Mutex::new(Cell::new(0));
     critical_section::with(|token| {
         let last = LAST.borrow(token);
-        let count = u64::from(pac::TIM5.cnt().read());
-        let now = (last.get() & !u64::from(u32::MAX)) | count;
-        last.set(match now < last.get() {
-            true => now + (1 << 32),
-            false => now,
-        });
+        last.set(extended(last.get(), pac::TIM5.cnt().read()));
         last.get()
     })
 }
@@ -104,13 +100,10 @@ impl Platform for Hardware {
         &mut self.fuses
     }
 
-    /// What the option bytes say (3.9.10): level 0 of the read-out protection is none; sectors are protected by a 0.
+    /// What the option bytes say (FLASH_OPTCR): level 0 of the read-out protection is none; sectors are protected by a 0.
     fn locks(&self) -> Locks {
         let options = pac::FLASH.optcr().read();
-        let lock = |is_locked| match is_locked {
-            true => Lock::Locked,
-            false => Lock::Open,
-        };
+        let lock = |is_locked| if is_locked { Lock::Locked } else { Lock::Open };
         Locks {
             readout: lock(options.rdp() != 0xAA),
             bootloader: lock(options.n_wrp() & BOOTLOADER_SECTORS == 0),

@@ -13,7 +13,7 @@ use crate::{HANDOVER, Hardware, Large, Small, Watchdog, layout};
 /// The bootloader's own version.
 pub const VERSION: Version = Version::new(0, 1, 0);
 
-/// The chip's interrupts (12.2, table 62).
+/// The chip's interrupts (12.2, the vector table).
 const INTERRUPTS: u32 = 82;
 
 /// How long to wait when nothing verifies before everything is tried again, in cycles of the 16 MHz that a reset leaves:

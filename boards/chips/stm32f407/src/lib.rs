@@ -1,6 +1,7 @@
 //! ST's STM32F407VG, as bootloader and updater see it. References are to its reference manual (RM0090, revision 19).
 //!
 //! Flash is embassy's, region by region: each is a run of equal sectors, with offsets from its own start, as in the layout.
+//! An erase that goes beyond a region's end would go on in the next one, so each is a `Part`.
 #![no_std]
 
 #[cfg(feature = "application")]
@@ -10,6 +11,7 @@ mod bootloader;
 
 #[cfg(feature = "bootloader")]
 use bistable_core::reset::ResetReason;
+use bistable_port::flash::Part;
 use bistable_port::survivor::Survivor;
 use embassy_stm32::flash::{Bank1Region1, Bank1Region3, Blocking, Flash};
 use embassy_stm32::pac;
@@ -30,9 +32,9 @@ pub mod layout {
 const HANDOVER: Survivor = unsafe { Survivor::new(layout::HANDOVER_ADDRESS) };
 
 /// The flash that the journal lies on: sectors of 16 KiB.
-type Small = Bank1Region1<'static, Blocking>;
+type Small = Part<Bank1Region1<'static, Blocking>>;
 /// The flash that the slots lie on: sectors of 128 KiB.
-type Large = Bank1Region3<'static, Blocking>;
+type Large = Part<Bank1Region3<'static, Blocking>>;
 
 /// The chip.
 pub struct Hardware {
@@ -51,8 +53,8 @@ impl Hardware {
         let flash = unsafe { embassy_stm32::peripherals::FLASH::steal() };
         let regions = Flash::new_blocking(flash).into_blocking_regions();
         Self {
-            small: regions.bank1_region1,
-            large: regions.bank1_region3,
+            small: Part::whole(regions.bank1_region1),
+            large: Part::whole(regions.bank1_region3),
             watchdog: Watchdog,
             #[cfg(feature = "application")]
             fuses: bistable_core::fuses::NoFuses,
@@ -61,7 +63,7 @@ impl Hardware {
 }
 
 /// The watchdog: 8 s from the LSI's nominal 32 kHz; 5.4 s at its fastest (47 kHz), which is longer than the longest
-/// erase (4 s), and 15 s at its slowest. Nothing but a reset stops it (21.3).
+/// erase (4 s), and 15 s at its slowest. Nothing but a reset stops it (chapter 21).
 pub struct Watchdog;
 
 impl bistable_core::watchdog::Watchdog for Watchdog {
@@ -79,14 +81,12 @@ pub fn feed() {
 
     let watchdog = pac::IWDG;
     // Nothing tells whether it runs, but it starts with another number. One that is on its way arrives within five
-    // cycles (21.4.4), and until then the watchdog is what it is after a reset: running, for half a second.
+    // cycles (IWDG_SR), and until then the watchdog is what it is after a reset: running, for half a second.
     let is_settled = watchdog.sr().read().0 == 0;
     if is_settled && watchdog.rlr().read().rl() != RELOAD {
         watchdog.kr().write(|key| key.set_key(Key::START));
         watchdog.kr().write(|key| key.set_key(Key::ENABLE));
-        watchdog
-            .pr()
-            .write(|cycles| cycles.set_pr(Pr::DIVIDE_BY256));
+        watchdog.pr().write(|by| by.set_pr(Pr::DIVIDE_BY256));
         watchdog.rlr().write(|count| count.set_rl(RELOAD));
     }
     watchdog.kr().write(|key| key.set_key(Key::RESET));
@@ -97,7 +97,7 @@ pub fn reset() -> ! {
     cortex_m::peripheral::SCB::sys_reset()
 }
 
-/// Why the processor started (6.3.21): several flags may be set, for they stay until they are cleared, which this does.
+/// Why the processor started (RCC_CSR): several flags may be set, for they stay until they are cleared, which this does.
 /// Power-on sets its own, the brown-out's and the pin's and clears the others; every reset sets the pin's.
 #[cfg(feature = "bootloader")]
 fn reset_reason() -> ResetReason {

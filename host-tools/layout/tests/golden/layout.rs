@@ -84,6 +84,8 @@ pub mod bootloader {
     pub const OFFSET: u32 = 0x0;
     /// Length in bytes.
     pub const SIZE: u32 = 0x1_0000;
+    /// Bytes before its code.
+    pub const HEAD: u32 = 0x0;
 }
 
 /// Where receipts are kept, on the flash `main`.

@@ -476,3 +476,49 @@ fn address(product: &Product, partition: &Partition) -> Option<u32> {
 pub(super) fn serial_in(block: &[u8; MAX_LEN]) -> Option<String> {
     Identity::decode(block).map(|identity| identity.serial.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bistable_layout::Ring;
+
+    /// The bootloader on the first of two flashes that make the row, a run of other sectors between them.
+    fn facts() -> Facts {
+        let text = include_str!("../../../layout/tests/golden/layout.toml")
+            .replace("[journal]\nflash = \"main\"", "[journal]\nflash = \"boot\"")
+            .replace(
+                "size = 0x1_0000\nerase_size = 4096",
+                "size = 0x2_0000\nerase_size = 4096",
+            )
+            .replace("offset = 0\nsectors = 3", "offset = 0x1_0000\nsectors = 3");
+        let product = Product::parse(&text, Path::new("/product")).unwrap();
+        let ring = include_str!("../../../layout/tests/golden/ring.toml");
+        Facts::new(product, Ring::parse(ring).unwrap())
+    }
+
+    #[test]
+    fn what_is_common_is_the_row_of_flashes_in_their_order_without_the_bootloader() {
+        let facts = facts();
+        let names: Vec<_> = facts
+            .row
+            .flashes()
+            .iter()
+            .map(|it| it.name.as_str())
+            .collect();
+        assert_eq!(names, ["boot", "main"]);
+        let filled = |name: &str, byte: u8| {
+            let mut contents = Contents::erased(Path::new(""), &facts.product, name).unwrap();
+            contents.bytes.fill(byte);
+            contents
+        };
+        let (boot, main) = (filled("boot", 1), filled("main", 2));
+        let expected = [
+            vec![ERASED; 0x1_0000],
+            vec![1; 0x1_0000],
+            main.bytes.clone(),
+        ]
+        .concat();
+        let digest = without_bootloader(&facts, &[main, boot]);
+        assert_eq!(digest, Digest::of(&expected));
+    }
+}

@@ -40,10 +40,12 @@ pub(crate) fn build(port: &Port) -> Result<Built, String> {
     }
     let layout = port.layout();
     let product = Product::read(&layout).map_err(|error| error.to_string())?;
-    let toolchain = Toolchain::for_target(&port.about.target).map_err(|error| error.to_string())?;
-    let bootloader = compile(port, &toolchain, "bootloader", None)?;
-    let a = compile(port, &toolchain, "application", Some("A"))?;
-    let b = compile(port, &toolchain, "application", Some("B"))?;
+    let bootloader = compile(port, "bootloader")?;
+    let a = compile_for(port, "application", Some("A"))?;
+    let b = compile_for(port, "application", Some("B"))?;
+    if port.can_be_run() {
+        compile(port, "conformance")?;
+    }
     let image = a.with_extension("img");
     let mut command = Command::new(built("bistable"));
     command.args(["image", "build", "--version", "1.0.0", "--sequence", "1"]);
@@ -78,13 +80,14 @@ pub(crate) fn key() -> PathBuf {
     workspace().join("keys/example.pem")
 }
 
-/// Compiles one of a port's packages, without a warning; returns a copy of the program.
-pub(super) fn compile(
-    port: &Port,
-    toolchain: &Toolchain,
-    what: &str,
-    slot: Option<&str>,
-) -> Result<PathBuf, String> {
+/// Compiles one of a port's packages that has one place, without a warning; returns a copy of the program.
+pub(crate) fn compile(port: &Port, what: &str) -> Result<PathBuf, String> {
+    compile_for(port, what, None)
+}
+
+/// The same for a slot.
+pub(crate) fn compile_for(port: &Port, what: &str, slot: Option<&str>) -> Result<PathBuf, String> {
+    let toolchain = Toolchain::for_target(&port.about.target).map_err(|error| error.to_string())?;
     let package = format!("{}-{what}", port.name);
     let target = repository().join("target");
     let mut command = toolchain.command("build");

@@ -13,21 +13,19 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use bistable_core::layout::Slot;
-use bistable_firmware::{Toolchain, ensure_command};
+use bistable_firmware::ensure_command;
 use bistable_layout::Product;
 use object::Endianness;
 use object::elf::{FileHeader32, PT_LOAD};
 use object::read::elf::{FileHeader as _, ProgramHeader as _};
 
-use super::build::{compile, key};
-use super::port::{Port, built_programs};
-use super::run::{Process, quietly};
+use super::build::{compile_for, key};
+use super::emulator::{EMULATOR, Process, quietly};
+use super::port::{Port, scratch};
 use crate::run::{Outcome, built};
 
 /// The port with the forwarder.
 pub(crate) const PORT: &str = "nrf51822";
-
-const EMULATOR: &str = "qemu-system-arm";
 
 /// How long a run may take. It takes a second.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -48,9 +46,8 @@ const WELL: &str = "interrupts: all came through";
 
 /// Builds the image's two links.
 pub(crate) fn build(port: &Port) -> Outcome {
-    let toolchain = Toolchain::for_target(&port.about.target).map_err(|error| error.to_string())?;
     for slot in ["A", "B"] {
-        compile(port, &toolchain, "interrupts", Some(slot))?;
+        compile_for(port, "interrupts", Some(slot))?;
     }
     Ok(())
 }
@@ -98,9 +95,7 @@ impl Bench {
     fn make(port: &Port) -> Result<Self, String> {
         let layout = port.layout();
         let product = Product::read(&layout).map_err(|error| error.to_string())?;
-        let folder = built_programs().join(PORT);
-        let _ = fs::remove_dir_all(&folder); // Fails if there is none, which is what is wanted.
-        fs::create_dir_all(&folder).map_err(|error| about(&folder, &error))?;
+        let folder = scratch(port)?;
         let [image, factory] = ["interrupts.img", "factory.bin"].map(|name| folder.join(name));
         let [a, b] = ["interrupts-A", "interrupts-B"].map(|what| port.program(what));
         let mut command = Command::new(built("bistable"));

@@ -6,10 +6,13 @@
 //! | [`port`] | the ports that there are, and what their manifests say of them |
 //! | [`build`] | building one, and what is measured of it |
 //! | [`table`] | the table of chips in the README |
-//! | [`run`] | a machine of QEMU updates itself |
+//! | [`emulator`] | a machine of QEMU that a port is for |
+//! | [`run`], [`contract`] | it updates itself; it keeps what Bistable relies on |
 //! | [`interrupts`] | QEMU's nRF51 takes interrupts that its bootloader forwards |
 
 mod build;
+mod contract;
+mod emulator;
 mod interrupts;
 mod port;
 mod run;
@@ -19,10 +22,10 @@ use crate::bench::Compared;
 use crate::demo::{asked_for_by, host_tools};
 use crate::run::Outcome;
 
-use build::{Built, build, ring};
+use build::{Built, build, compile, ring};
 use port::Port;
 
-/// Builds all ports, or the one that `--board` names, or runs the one that `--run` names; with `--write`, writes the
+/// Builds all ports, or the one that `--board` names, or runs the one that `--run` or `--conformance` names; with `--write`, writes the
 /// README's table.
 pub(crate) fn boards(arguments: &[String]) -> Outcome {
     host_tools()?;
@@ -41,10 +44,18 @@ pub(crate) fn boards(arguments: &[String]) -> Outcome {
         }
         return run::update_over_the_line(&port);
     }
+    if let Some(name) = asked_for_by("--conformance", arguments) {
+        let port = Port::named(name)?;
+        compile(&port, "conformance")?;
+        return contract::keeps(&port);
+    }
     match arguments {
         [] => table::show(&build_all()?),
         [write] if write == "--write" => table::write(&build_all()?),
-        _ => Err("usage: cargo xtask boards [--board NAME | --run NAME | --write]".into()),
+        _ => Err(
+            "usage: cargo xtask boards [--board NAME | --run NAME | --conformance NAME | --write]"
+                .into(),
+        ),
     }
 }
 
@@ -59,11 +70,14 @@ pub(crate) fn check() -> Result<Compared, String> {
 /// Runs those ports that QEMU has a machine for. They are built.
 pub(crate) fn run_those_that_can() -> Outcome {
     let ports = Port::all()?.into_iter();
-    let mut ports = ports.filter(|port| port.machine.is_some()).peekable();
+    let mut ports = ports.filter(Port::can_be_run).peekable();
     if ports.peek().is_none() {
         return Err("there is no port to a machine of QEMU".into());
     }
-    ports.try_for_each(|port| run::update_over_the_line(&port))?;
+    ports.try_for_each(|port| {
+        run::update_over_the_line(&port)?;
+        contract::keeps(&port)
+    })?;
     interrupts::nrf51_interrupts()
 }
 

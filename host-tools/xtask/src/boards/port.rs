@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::emulator::Machine;
 use crate::run::repository;
 
 /// A port: a chip, or an emulated machine.
@@ -13,8 +14,8 @@ pub(crate) struct Port {
     pub(crate) name: String,
     /// What is known of it.
     pub(crate) about: About,
-    /// Its machine, if QEMU has it.
-    pub(crate) machine: Option<Machine>,
+    /// Its machine, `[package.metadata.qemu]`, if QEMU has it.
+    machine: Option<Machine>,
 }
 
 /// `[package.metadata.port]`: what the README's table says.
@@ -33,16 +34,6 @@ pub(crate) struct About {
     pub(crate) tried: String,
     /// What is known to be missing.
     pub(crate) missing: String,
-}
-
-/// `[package.metadata.qemu]`: the machine that a port is run on.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Machine {
-    /// What QEMU calls it.
-    pub(crate) machine: String,
-    /// Bytes of its memory.
-    pub(crate) memory: u32,
 }
 
 #[derive(Deserialize)]
@@ -92,6 +83,22 @@ impl Port {
         })
     }
 
+    /// Whether QEMU has its machine.
+    pub(crate) fn can_be_run(&self) -> bool {
+        self.machine.is_some()
+    }
+
+    /// Its machine.
+    pub(crate) fn machine(&self) -> Result<&Machine, String> {
+        self.machine.as_ref().ok_or_else(|| {
+            format!(
+                "{}: found no [package.metadata.qemu], expected one with `machine` and `memory`: only a port to a machine \
+                 of QEMU can be run",
+                self.folder().join("Cargo.toml").display()
+            )
+        })
+    }
+
     /// Its folder.
     pub(crate) fn folder(&self) -> PathBuf {
         workspace().join(&self.name)
@@ -106,6 +113,14 @@ impl Port {
     pub(crate) fn program(&self, what: &str) -> PathBuf {
         built_programs().join(format!("{}-{what}.elf", self.name))
     }
+}
+
+/// A new folder for what a run of a port leaves.
+pub(crate) fn scratch(port: &Port) -> Result<PathBuf, String> {
+    let folder = built_programs().join(&port.name);
+    let _ = fs::remove_dir_all(&folder); // Fails if there is none, which is what is wanted.
+    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    Ok(folder)
 }
 
 /// The folder of all ports.

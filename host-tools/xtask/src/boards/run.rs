@@ -3,32 +3,22 @@
 //! The machine's first UART is connected to `bistable serve`; nothing is in between. Everything is judged by the flash file: its
 //! journal says what the unit believes, and `bistable doctor` reads it.
 
-use std::fs::{self, File};
+use std::fs;
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::Command;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bistable_firmware::ensure_command;
 use bistable_layout::Product;
-use bistable_qemu::{FlashFile, Geometry, InMemory, Operations, Trigger, TriggerState};
+use bistable_qemu::{FlashFile, Operations, Trigger, TriggerState};
 use serde::Deserialize;
 
 use super::build::key;
-use super::port::{Machine, Port, built_programs};
+use super::emulator::{EMULATOR, Machine, PATIENCE, POLL, Process, quietly, wait};
+use super::port::{Port, scratch};
 use crate::run::{Outcome, built};
-
-const EMULATOR: &str = "qemu-system-arm";
-
-/// How long each step may take: the slowest waits until the new image has run for ten seconds.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// How often what is waited for is looked at.
-const POLL: Duration = Duration::from_millis(100);
-
-/// The flash that is the machine's memory, in the layout of each such port.
-const FLASH: &str = "main";
 
 /// Where the download is cut: in the middle of this operation in slot B.
 const IN_THE_DOWNLOAD: u32 = 9;
@@ -42,10 +32,7 @@ pub(crate) fn update_over_the_line(port: &Port) -> Outcome {
     let name = &port.name;
     ensure_command(EMULATOR, EMULATOR).map_err(|error| error.to_string())?;
     let started = Instant::now();
-    let machine = port.machine.as_ref().ok_or_else(|| {
-        let manifest = port.folder().join("Cargo.toml");
-        format!("{}: found no [package.metadata.qemu], expected one with `machine` and `memory`: only a port to a machine of QEMU can be run", manifest.display())
-    })?;
+    let machine = port.machine()?;
     let mut bench = Bench::make(port, machine)?;
     let server = Server::start(&bench)?;
     let outcome = bench.tell(&server);
@@ -80,10 +67,7 @@ impl<'p> Bench<'p> {
     fn make(port: &Port, machine: &'p Machine) -> Result<Self, String> {
         let layout = port.layout();
         let product = Product::read(&layout).map_err(|error| error.to_string())?;
-        let folder = built_programs().join(&port.name);
-        let about = |error: std::io::Error| format!("{}: {error}", folder.display());
-        let _ = fs::remove_dir_all(&folder); // Fails if there is none, which is what is wanted.
-        fs::create_dir_all(&folder).map_err(about)?;
+        let folder = scratch(port)?;
         let images = [1, 2].map(|number| folder.join(format!("v{number}.img")));
         for (number, image) in (1..).zip(&images) {
             sign(port, &layout, number, image)?;
@@ -96,29 +80,10 @@ impl<'p> Bench<'p> {
         quietly(command.arg("--out").arg(&content))?;
         let mut command = Command::new(built("bistable"));
         quietly(command.arg("publish").arg(folder.join("store")).arg(v2))?;
-        let flash = product.flash.get(FLASH).ok_or_else(|| {
-            let layout = layout.display();
-            format!("{layout}: no flash `{FLASH}`, which is the one in the machine's memory")
-        })?;
-        let form = InMemory {
-            geometry: Geometry {
-                size: flash.size,
-                sector_size: flash.erase_size,
-            },
-            memory_size: machine.memory,
-        };
-        if !form.fits() {
-            return Err(format!(
-                "{}: flash `{FLASH}` has {:#x} bytes, expected at most half of the memory, which has {:#x}",
-                layout.display(),
-                flash.size,
-                machine.memory
-            ));
-        }
-        let factory = fs::read(&content).map_err(about)?;
-        let flash = FlashFile::create(form, &folder.join("flash"), &factory);
+        let factory = fs::read(&content);
+        let factory = factory.map_err(|error| format!("{}: {error}", content.display()))?;
         Ok(Self {
-            flash: flash.map_err(|error| error.to_string())?,
+            flash: machine.flash(&product, &folder.join("flash"), &factory)?,
             bootloader: port.program("bootloader"),
             machine,
             layout,
@@ -179,24 +144,12 @@ impl<'p> Bench<'p> {
     }
 
     fn start(&self, server: &Server) -> Result<Process, String> {
-        let machine = &self.machine.machine;
-        let size = self.machine.memory;
-        let flash = self.flash.path().display();
-        let port = server.port;
-        let mut command = Command::new(EMULATOR);
-        command.args(["-M", machine, "-display", "none", "-monitor", "none"]);
-        command.args(["-nic", "none", "-machine", "memory-backend=flash"]);
-        command.arg("-kernel").arg(&self.bootloader);
-        command.arg("-object").arg(format!(
-            "memory-backend-file,id=flash,size={size},share=on,mem-path={flash}"
-        ));
         // The server closes what it does not understand, such as half a request before a reset.
-        command.arg("-chardev").arg(format!(
-            "socket,id=line,host=127.0.0.1,port={port},reconnect=1"
-        ));
-        command.args(["-serial", "chardev:line", "-d", "guest_errors,unimp"]);
-        command.arg("-D").arg(self.folder.join("qemu.log"));
-        Process::start(&mut command, &self.folder.join("qemu.err"))
+        let line = format!(
+            "socket,id=line,host=127.0.0.1,port={},reconnect=1",
+            server.port
+        );
+        self.machine.start(&self.bootloader, &self.flash, &line)
     }
 
     /// What `bistable doctor` says of the flash; none while a change of it is under way.
@@ -316,79 +269,5 @@ impl Server {
             .lines()
             .filter(|line| line.starts_with("GET /latest "))
             .count())
-    }
-}
-
-/// Waits until something is so, then cuts the power.
-fn wait(mut emulator: Process, what: &str, is_so: impl Fn() -> bool) -> Outcome {
-    let started = Instant::now();
-    while !is_so() {
-        if !emulator.runs() {
-            return Err(format!("the emulator has ended: {}", emulator.said()));
-        }
-        if started.elapsed() > PATIENCE {
-            let seconds = PATIENCE.as_secs();
-            return Err(format!("waited {seconds} s until {what}"));
-        }
-        sleep(POLL);
-    }
-    Ok(())
-}
-
-/// A process that ends when it is dropped, by SIGKILL.
-pub(super) struct Process {
-    child: Child,
-    errors: PathBuf,
-}
-
-impl Process {
-    /// What it writes to its standard error goes to the file `errors`.
-    pub(super) fn start(command: &mut Command, errors: &Path) -> Result<Self, String> {
-        let file = File::create(errors);
-        let file = file.map_err(|error| format!("{}: {error}", errors.display()))?;
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(file)
-            .spawn()
-            .map_err(|error| format!("{command:?}: {error}"))?;
-        Ok(Self {
-            child,
-            errors: errors.into(),
-        })
-    }
-
-    fn runs(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
-    }
-
-    /// How it ended, if it has.
-    pub(super) fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().ok().flatten()
-    }
-
-    fn said(&self) -> String {
-        fs::read_to_string(&self.errors).unwrap_or_default()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill(); // Fails only for a process that has ended already.
-        let _ = self.child.wait();
-    }
-}
-
-/// Runs a command, whose output is shown only if it fails.
-pub(super) fn quietly(command: &mut Command) -> Outcome {
-    let output = command.output();
-    let output = output.map_err(|error| format!("{command:?}: {error}"))?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(format!(
-            "{command:?}: {}\n{}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr)
-        )),
     }
 }

@@ -1,11 +1,11 @@
 //! The board, as the updater sees it: its async flash is lent as one that blocks.
 
 use bistable_async::Blocking;
-use bistable_core::fuses::NoFuses;
 use bistable_core::handover::HANDOVER_LEN;
 use bistable_core::layout::Slot;
 use bistable_updater::Platform;
 use board::flash::NotFormatted;
+use board::fuses::FloorFuses;
 use board::watchdog::Watchdog;
 use board::{clock, flash, handover, reset, stack};
 
@@ -20,7 +20,7 @@ pub(crate) struct Hardware {
     journal: Flash,
     slots: Flash,
     watchdog: Watchdog,
-    fuses: NoFuses,
+    fuses: FloorFuses,
 }
 
 impl Hardware {
@@ -37,7 +37,7 @@ impl Hardware {
             journal: open()?,
             slots: open()?,
             watchdog: Watchdog,
-            fuses: NoFuses,
+            fuses: FloorFuses::new(),
         })
     }
 }
@@ -46,7 +46,7 @@ impl Platform for Hardware {
     type JournalFlash = Flash;
     type SlotFlash = Flash;
     type Watchdog = Watchdog;
-    type Fuses = NoFuses;
+    type Fuses = FloorFuses;
 
     fn journal_flash(&mut self) -> (&mut Flash, &mut Watchdog) {
         (&mut self.journal, &mut self.watchdog)
@@ -64,7 +64,7 @@ impl Platform for Hardware {
         handover::store(block);
     }
 
-    fn fuses(&mut self) -> &mut NoFuses {
+    fn fuses(&mut self) -> &mut FloorFuses {
         &mut self.fuses
     }
 
