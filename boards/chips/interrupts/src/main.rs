@@ -49,7 +49,7 @@ fn main() -> ! {
     let table = &raw const VECTOR_TABLE;
     say(
         &mut line,
-        format_args!("the vector table lies at {table:?}"),
+        format_args!("the vector table lies at {table:?}, VTOR is {:#x}", vtor()),
     );
     prioritise();
     let mut failures = 0;

@@ -78,7 +78,7 @@ impl Platform for Hardware {
     }
 
     /// The bootloader's blocks are protected until the next reset, when it protects them anew; a debugger can write them
-    /// unless readback is protected (9.1.6).
+    /// unless readback is protected (MPU).
     fn locks(&self) -> Locks {
         let lock = |is_so| if is_so { Lock::Locked } else { Lock::Open };
         let protected = MPU.protenset0().read().0;
@@ -101,7 +101,7 @@ impl Platform for Hardware {
 
 /// A serial line. Reading waits for the first byte, writing until the byte before is away.
 ///
-/// It needs no interrupt and no buffer: what comes while nobody reads waits at the other end (29.5). Where nothing is
+/// It needs no interrupt and no buffer: what comes while nobody reads waits at the other end (UART). Where nothing is
 /// connected, nobody is ready to receive, and writing fails.
 pub struct Line(());
 
@@ -119,7 +119,7 @@ impl embedded_io::Read for Line {
     fn read(&mut self, bytes: &mut [u8]) -> Result<usize, ErrorKind> {
         for byte in bytes.iter_mut().take(1) {
             while UART0.events_rxdrdy().read() == 0 {}
-            // In this order, so that the event of the next byte is not lost (29.7).
+            // In this order, so that the event of the next byte is not lost (UART).
             UART0.events_rxdrdy().write_value(0);
             *byte = UART0.rxd().read().rxd();
         }

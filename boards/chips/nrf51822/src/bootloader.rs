@@ -41,7 +41,7 @@ impl Board for Hardware {
         (&mut self.flash, &mut self.watchdog)
     }
 
-    /// Why the processor started (11.1.10): several may be set, for they stay until they are cleared, which this does.
+    /// Why the processor started (POWER): several may be set, for they stay until they are cleared, which this does.
     fn reset_reason(&mut self) -> Option<ResetReason> {
         let reasons = POWER.resetreas();
         let found = reasons.read();

@@ -1,4 +1,4 @@
-//! The flash: 256 KiB in pages of 1 KiB (chapter 6).
+//! The flash: 256 KiB in pages of 1 KiB (NVMC).
 //!
 //! Not embassy's `Nvmc`: on this chip it says 4 KiB, of which it erases the first quarter, and ends at 128 KiB. The
 //! processor stands still while a word is written (46 µs) or a page erased (22 ms).

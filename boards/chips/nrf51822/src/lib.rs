@@ -1,4 +1,5 @@
-//! Nordic's nRF51822, as bootloader and updater see it. References are to the nRF51 series reference manual (3.0).
+//! Nordic's nRF51822, as bootloader and updater see it. References are to chapters of the nRF51 series reference
+//! manual (3.0).
 //!
 //! Its Cortex-M0 has no VTOR: the bootloader forwards interrupts ([`bistable_port::forward`]).
 #![no_std]
@@ -51,7 +52,7 @@ impl Hardware {
 }
 
 /// The watchdog: 8 s from the 32.768 kHz clock, longer than any erase (22 ms), and it runs in sleep, too. Nothing but a
-/// reset stops it (chapter 19).
+/// reset stops it (WDT).
 pub struct Watchdog;
 
 impl bistable_core::watchdog::Watchdog for Watchdog {
@@ -71,7 +72,7 @@ pub fn feed() {
     WDT.rr(0).write(|it| it.set_rr(Rr::Reload));
 }
 
-/// Length of a block, in bytes: no program can write or erase a block that is protected until the next reset (chapter 9).
+/// Length of a block, in bytes: no program can write or erase a block that is protected until the next reset (MPU).
 const BLOCK: u32 = 4096;
 
 /// The bootloader's blocks, a bit for each.

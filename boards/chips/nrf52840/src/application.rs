@@ -84,8 +84,8 @@ impl Platform for Hardware {
         &mut self.fuses
     }
 
-    /// The bootloader's access control list holds until the next reset, when it is made anew (6.1). Zero in
-    /// `APPROTECT` closes the debug port of every revision; erased, only that of later ones, so nothing is said (4.8.2).
+    /// The bootloader's access control list holds until the next reset, when it is made anew (ACL). Zero in
+    /// `APPROTECT` closes the debug port of every revision; erased, only that of later ones, so nothing is said (debug and trace).
     fn locks(&self) -> Locks {
         let list = pac::ACL.acl(0);
         let is_listed = list.addr().read() == layout::bootloader::OFFSET

@@ -15,7 +15,7 @@ use crate::{HANDOVER, Hardware, Watchdog, layout};
 /// The bootloader's own version.
 pub const VERSION: Version = Version::new(0, 1, 0);
 
-/// The chip's interrupts (4.4.2 has their numbers, 0 to 47).
+/// The chip's interrupts (numbers 0 to 47).
 const INTERRUPTS: u32 = 48;
 
 /// How long to wait when nothing verifies before everything is tried again, in steps of the 64 MHz clock: a second.
@@ -34,7 +34,7 @@ impl Board for Hardware {
         (&mut self.flash, &mut self.watchdog)
     }
 
-    /// Why the processor started (5.3.7): reasons stay until they are cleared, which this does. The pin comes first, for it may
+    /// Why the processor started (POWER): reasons stay until they are cleared, which this does. The pin comes first, for it may
     /// set the others, too (anomaly 136).
     fn reset_reason(&mut self) -> Option<ResetReason> {
         let reasons = POWER.resetreas();
@@ -59,7 +59,7 @@ impl Board for Hardware {
         HANDOVER.store(block);
     }
 
-    /// No program can write what the access control lists name until the next reset (6.1).
+    /// No program can write what the access control lists name until the next reset (ACL).
     fn protect(&mut self, running: Slot) {
         let slot = running.of(&layout::LAYOUT.slots);
         let regions = [

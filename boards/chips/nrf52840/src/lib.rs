@@ -1,4 +1,4 @@
-//! Nordic's nRF52840, as bootloader and updater see it. References are to its product specification (1.7).
+//! Nordic's nRF52840, as bootloader and updater see it. References are to chapters of its product specification (1.7).
 //!
 //! Flash is embassy's `Nvmc`: it has one sector size and offsets from address 0, so it is used as it is.
 #![no_std]
@@ -51,7 +51,7 @@ impl Hardware {
 }
 
 /// The watchdog: 8 s from the 32.768 kHz clock, longer than any erase (85 ms), and it runs in sleep, too. Nothing but a
-/// reset stops it (6.36).
+/// reset stops it (WDT).
 pub struct Watchdog;
 
 impl bistable_core::watchdog::Watchdog for Watchdog {

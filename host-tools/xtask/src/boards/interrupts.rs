@@ -6,14 +6,18 @@
 //! time, the bootloader itself has a fault.
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use bistable_core::layout::{HEADER_LEN, Slot};
+use bistable_core::layout::Slot;
 use bistable_firmware::ensure_command;
 use bistable_layout::Product;
+use object::Endianness;
+use object::elf::{FileHeader32, PT_LOAD};
+use object::read::elf::{FileHeader as _, ProgramHeader as _};
 
 use super::build::{compile_for, key};
 use super::emulator::{EMULATOR, Process, quietly};
@@ -76,8 +80,8 @@ struct Bench {
     folder: PathBuf,
     /// All of the flash, with the image in slot A.
     factory: Vec<u8>,
-    /// The image's header.
-    header: Vec<u8>,
+    /// The image's program as linked for slot B.
+    program_b: Vec<u8>,
 }
 
 /// What came of a run.
@@ -114,13 +118,10 @@ impl Bench {
                 .arg("--out")
                 .arg(&factory),
         )?;
-        fs::copy(&b, folder.join("b.elf")).map_err(|error| about(&b, &error))?;
-        let mut header = read(&image)?;
-        header.truncate(HEADER_LEN);
         Ok(Self {
             product,
             factory: read(&factory)?,
-            header,
+            program_b: read(&b)?,
             folder,
         })
     }
@@ -147,16 +148,16 @@ impl Bench {
 
     /// Journal and slot A are erased.
     fn taken_from_slot_b(&self) -> Outcome {
-        let (end, slot) = (self.product.bootloader.size, self.slot(Slot::B));
-        let bootloader = self.factory.get(..end as usize).unwrap_or_default();
-        let erased = vec![0xFF; slot.saturating_sub(end) as usize];
-        let loads = [
-            self.loads("bootloader.bin", bootloader, 0)?,
-            self.loads("erased.bin", &erased, end)?,
-            self.loads("header.bin", &self.header, slot)?,
-            "loader,file=b.elf".into(),
-        ];
-        judge(&self.run("b", &loads)?, self.table(Slot::B))
+        let mut flash = vec![0xFF; self.factory.len()];
+        let bootloader = self.product.bootloader.size as usize;
+        copy(&self.factory, 0..bootloader, &mut flash, 0)?;
+        let [a, b] = Slot::BOTH.map(|slot| self.slot(slot) as usize);
+        let size = self.product.layout.slot_size as usize;
+        // Header, and whatever fills the payload where the program has nothing.
+        copy(&self.factory, a..a.saturating_add(size), &mut flash, b)?;
+        load(&self.program_b, &mut flash)?;
+        let run = self.run("b", &[self.loads("b.bin", &flash, 0)?])?;
+        judge(&run, self.table(Slot::B))
     }
 
     /// Even if its first call left the word as it is after a reset: with the table of the image that ran before.
@@ -274,6 +275,31 @@ fn transcript(table: u32) -> Vec<String> {
     lines.push("TIMER0 within PendSV: taken 1, harmed 0x0000".into());
     lines.push(WELL.into());
     lines
+}
+
+fn copy(from: &[u8], range: Range<usize>, to: &mut [u8], at: usize) -> Outcome {
+    let bytes = from.get(range.clone());
+    let room = to.get_mut(at..).and_then(|to| to.get_mut(..range.len()));
+    let (Some(bytes), Some(room)) = (bytes, room) else {
+        return Err(format!("{range:#x?} does not lie in the flash"));
+    };
+    room.copy_from_slice(bytes);
+    Ok(())
+}
+
+/// Puts a program where it is loaded, in a flash that begins at address 0.
+fn load(elf: &[u8], flash: &mut [u8]) -> Outcome {
+    let failed = |error: object::Error| format!("the program for slot B: {error}");
+    let header = FileHeader32::<Endianness>::parse(elf).map_err(failed)?;
+    let endian = header.endian().map_err(failed)?;
+    for segment in header.program_headers(endian, elf).map_err(failed)? {
+        let bytes = segment.data(endian, elf).unwrap_or_default();
+        if segment.p_type(endian) == PT_LOAD && !bytes.is_empty() {
+            let at = segment.p_paddr(endian) as usize;
+            copy(bytes, 0..bytes.len(), flash, at)?;
+        }
+    }
+    Ok(())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
