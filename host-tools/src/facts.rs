@@ -12,6 +12,7 @@ use bistable_layout::product::{Architecture, Flash};
 use bistable_layout::{Product, Ring};
 
 use crate::Error;
+use crate::row::Row;
 
 /// What a bootloader of this product knows.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub struct Facts {
     pub product: Product,
     /// The key ring.
     pub ring: Ring,
+    /// The flashes on which a device of it keeps its state.
+    pub row: Row,
     keys: Vec<Key>,
     ram: Vec<Range<u32>>,
 }
@@ -42,6 +45,7 @@ impl Facts {
         Self {
             keys: ring.core_keys(),
             ram: product.ram_ranges(),
+            row: Row::of(&product),
             product,
             ring,
         }
@@ -74,36 +78,20 @@ impl Facts {
             .map(|entry| entry.name.as_str())
     }
 
-    /// The flash that the slots lie on.
+    /// The one flash on which the device keeps its state.
     ///
     /// # Errors
-    /// The journal, or the identity, lies on another one: one file holds one flash.
+    /// There are several: one file holds one flash.
     pub fn flash(&self, layout: &Path) -> Result<&Flash, Error> {
-        let product = &self.product;
-        let identity = product.partitions.get("identity");
-        let mut others = [("the journal", Some(&product.journal_flash))]
-            .into_iter()
-            .chain([(
-                "partition `identity`",
-                identity.map(|partition| &partition.flash),
-            )]);
-        let elsewhere = others.find_map(|(what, flash)| {
-            let flash = flash?;
-            (*flash != product.slots_flash).then(|| format!("{what} on flash `{flash}`"))
-        });
-        let slots = product.flash.get(&product.slots_flash);
-        match (elsewhere, slots) {
-            (None, Some(flash)) => Ok(flash),
-            (elsewhere, _) => Err(Error::unexpected(
+        let only = self.row.only().map(|it| &it.flash);
+        only.ok_or_else(|| {
+            Error::unexpected(
                 layout,
-                elsewhere.unwrap_or_default(),
-                format!(
-                    "everything on flash `{}`, where the slots lie",
-                    product.slots_flash
-                ),
-                "a file holds one flash; several are not supported yet",
-            )),
-        }
+                format!("journal, slots and identity on {}", self.row.names()),
+                "all of them on one flash",
+                "a file holds one flash: this command cannot take several",
+            )
+        })
     }
 
     /// A reason in words, with the names of the health checks.

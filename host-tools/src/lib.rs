@@ -16,6 +16,7 @@
 //! | [`doctor`] | `doctor`: what would boot from a flash file, and why |
 //! | [`proof`] | whether receipts are believed, and what they come to |
 //! | [`refusals`] | what the numbers `B0xx` mean, and how to mend it |
+//! | [`row`] | the flashes on which a device keeps its state, one behind the other |
 //! | [`memory_flash`] | a flash in memory that refuses what flash refuses |
 //! | [`new`] | `new`: an application to begin with |
 //! | [`run`] | `run`: an application on an emulated board, and its log |
@@ -42,6 +43,7 @@ pub mod proof;
 pub mod refusals;
 pub mod reports;
 pub mod request;
+pub mod row;
 pub mod run;
 pub mod schemas;
 pub mod serve;

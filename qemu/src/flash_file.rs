@@ -1,6 +1,6 @@
 //! A board's flash as a file: made from a factory image, looked into and aimed at while the board runs.
 //!
-//! On `mps2-an385` the file is the board's PSRAM, with the flash at its start and the notes in it, and both ends
+//! On `mps2-an385`, and on other machines with an [`InMemory`], the file is the board's PSRAM, with the flash at its start and the notes in it, and both ends
 //! see at once what the other does. On `riscv32-virt` it is what two chips hold, and the notes are in a file
 //! beside it. The emulator reads the chips' file once, when it starts, and writes to it what the chips are told:
 //! so the host sees what the board does, but what the host writes to the *content* counts only from the next
@@ -11,8 +11,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use emulated_flash::{
-    Counters, EmulatedFlash, Geometry, Memory, Plain, SectorCounters, Trigger, TriggerState,
-    blown_fuses, mps2_an385, riscv32_virt,
+    Counters, EmulatedFlash, Geometry, InMemory, Memory, Plain, SectorCounters, Trigger,
+    TriggerState, blown_fuses, mps2_an385, riscv32_virt,
 };
 
 use crate::mapping::Mapping;
@@ -25,7 +25,7 @@ type Flash = EmulatedFlash<Plain<Mapping, Mapping>>;
 /// same time.
 #[derive(Debug)]
 pub struct FlashFile {
-    board: Board,
+    form: Form,
     path: PathBuf,
     flash: Flash,
 }
@@ -36,28 +36,30 @@ impl FlashFile {
     /// # Errors
     ///
     /// [`Error::File`]; [`Error::Flash`] if `factory` is longer than the flash.
-    pub fn create(board: Board, path: &Path, factory: &[u8]) -> Result<Self, Error> {
-        let chip = Form::of(board).map(path, create_file)?;
+    pub fn create(form: impl Into<Form>, path: &Path, factory: &[u8]) -> Result<Self, Error> {
+        let form = form.into();
+        let chip = form.map(path, create_file)?;
         Ok(Self {
-            board,
+            form,
             path: path.into(),
             flash: EmulatedFlash::format(chip, factory).map_err(Error::Flash)?,
         })
     }
 
-    /// Opens a file that was made before for this board.
+    /// Opens a file that was made before for this board or memory.
     ///
     /// # Errors
     ///
     /// [`Error::File`], [`Error::WrongSize`], [`Error::NotFormatted`].
-    pub fn open(board: Board, path: &Path) -> Result<Self, Error> {
-        let chip = Form::of(board).map(path, open_file)?;
+    pub fn open(form: impl Into<Form>, path: &Path) -> Result<Self, Error> {
+        let form = form.into();
+        let chip = form.map(path, open_file)?;
         let flash = EmulatedFlash::open(chip).map_err(|cause| Error::NotFormatted {
             path: path.into(),
             cause,
         })?;
         Ok(Self {
-            board,
+            form,
             path: path.into(),
             flash,
         })
@@ -158,7 +160,7 @@ impl FlashFile {
     ///
     /// [`Error::File`].
     pub fn copy_to(&self, path: &Path) -> Result<FlashFile, Error> {
-        let mut copy = Self::create(self.board, path, &[])?;
+        let mut copy = Self::create(self.form, path, &[])?;
         let (from, to) = (self.flash.chip(), copy.flash.chip_mut());
         copy_pages(&from.content, &mut to.content);
         copy_pages(&from.notes, &mut to.notes);
@@ -199,8 +201,9 @@ impl FlashFile {
 /// A copy of a flash in memory.
 pub type Rehearsal<'m> = EmulatedFlash<Plain<&'m mut [u8], &'m mut [u8]>>;
 
-/// Where content and notes of a board's flash lie.
-struct Form {
+/// Where content and notes of a flash lie: those of a [`Board`], or in a memory of another machine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Form {
     geometry: Geometry,
     /// Bytes of the file.
     file: u32,
@@ -208,21 +211,16 @@ struct Form {
     notes: Place,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Place {
     InTheFile { start: u32 },
     BesideIt { size: u32 },
 }
 
-impl Form {
-    const fn of(board: Board) -> Self {
+impl From<Board> for Form {
+    fn from(board: Board) -> Self {
         match board {
-            Board::Mps2An385 => Self {
-                geometry: mps2_an385::GEOMETRY,
-                file: mps2_an385::MEMORY_SIZE,
-                notes: Place::InTheFile {
-                    start: mps2_an385::NOTES,
-                },
-            },
+            Board::Mps2An385 => mps2_an385::MEMORY.into(),
             Board::Riscv32Virt => Self {
                 geometry: riscv32_virt::GEOMETRY,
                 file: riscv32_virt::GEOMETRY.size,
@@ -232,7 +230,21 @@ impl Form {
             },
         }
     }
+}
 
+impl From<InMemory> for Form {
+    fn from(memory: InMemory) -> Self {
+        Self {
+            geometry: memory.geometry,
+            file: memory.memory_size,
+            notes: Place::InTheFile {
+                start: memory.notes(),
+            },
+        }
+    }
+}
+
+impl Form {
     /// Maps the files, which `file` creates or opens with the size that they are to have.
     fn map(
         &self,
@@ -331,14 +343,35 @@ mod tests {
 
     /// The board's end of the file: another mapping of the same bytes.
     fn board_of(file: &FlashFile) -> Flash {
-        FlashFile::open(file.board, file.path()).unwrap().flash
+        FlashFile::open(file.form, file.path()).unwrap().flash
+    }
+
+    /// A machine that is no board of this repository's.
+    const OTHER: InMemory = InMemory {
+        geometry: Geometry {
+            size: 256 << 10,
+            sector_size: 2048,
+        },
+        memory_size: 1 << 20,
+    };
+
+    fn forms() -> [Form; 3] {
+        [
+            Board::Mps2An385.into(),
+            Board::Riscv32Virt.into(),
+            OTHER.into(),
+        ]
+    }
+
+    fn is_of_chips(file: &FlashFile) -> bool {
+        file.form == Board::Riscv32Virt.into()
     }
 
     fn on_each_board(factory: &[u8], test: impl Fn(FlashFile, &Path)) {
-        for board in Board::ALL {
+        for form in forms() {
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path().join("flash.bin");
-            test(FlashFile::create(board, &path, factory).unwrap(), &path);
+            test(FlashFile::create(form, &path, factory).unwrap(), &path);
         }
     }
 
@@ -346,10 +379,12 @@ mod tests {
     fn a_new_file_is_as_large_as_the_memory_and_takes_little_room() {
         on_each_board(b"factory", |file, path| {
             let metadata = fs::metadata(path).unwrap();
-            let (length, flash) = match file.board {
-                Board::Mps2An385 => (16 << 20, 2 << 20),
-                Board::Riscv32Virt => (32 << 20, 32 << 20),
-            };
+            let place = forms().iter().position(|form| *form == file.form);
+            let (length, flash) = [
+                (16 << 20, 2 << 20),
+                (32 << 20, 32 << 20),
+                (1 << 20, 256 << 10),
+            ][place.unwrap()];
             assert_eq!(metadata.len(), length);
             assert!(metadata.blocks() * 512 < flash + (1 << 20));
             assert_eq!(file.read(0, 8).unwrap(), b"factory\xFF");
@@ -361,14 +396,13 @@ mod tests {
     fn the_notes_of_a_chip_lie_beside_it_and_start_empty() {
         on_each_board(b"factory", |file, path| {
             let notes = fs::metadata(FlashFile::notes(path));
-            match file.board {
-                Board::Mps2An385 => assert!(notes.is_err()),
-                Board::Riscv32Virt => {
-                    let notes = notes.unwrap();
-                    assert_eq!(notes.len(), 4 << 20);
-                    assert!(notes.blocks() * 512 < 1 << 16);
-                }
+            if !is_of_chips(&file) {
+                assert!(notes.is_err());
+                return;
             }
+            let notes = notes.unwrap();
+            assert_eq!(notes.len(), 4 << 20);
+            assert!(notes.blocks() * 512 < 1 << 16);
         });
     }
 
@@ -436,7 +470,7 @@ mod tests {
     #[test]
     fn a_file_that_replaces_another_starts_anew() {
         on_each_board(b"old", |old, path| {
-            let new = FlashFile::create(old.board, path, b"new").unwrap();
+            let new = FlashFile::create(old.form, path, b"new").unwrap();
             assert_eq!(new.read(0, 3).unwrap(), b"new");
             assert_eq!(old.read(0, 3).unwrap(), b"old");
         });
@@ -445,20 +479,20 @@ mod tests {
     #[test]
     fn files_that_hold_no_flash_are_refused() {
         on_each_board(&[], |flash, path| {
-            let (board, other) = (flash.board, path.with_extension("other"));
-            let missing = FlashFile::open(board, &other).unwrap_err();
+            let (form, other) = (flash.form, path.with_extension("other"));
+            let missing = FlashFile::open(form, &other).unwrap_err();
             assert!(matches!(missing, Error::File { .. }), "{missing}");
             let file = File::create(&other).unwrap();
-            let small = FlashFile::open(board, &other).unwrap_err();
+            let small = FlashFile::open(form, &other).unwrap_err();
             assert!(matches!(small, Error::WrongSize { found: 0, .. }));
             file.set_len(fs::metadata(path).unwrap().len()).unwrap();
-            if board == Board::Riscv32Virt {
-                let alone = FlashFile::open(board, &other).unwrap_err();
+            if is_of_chips(&flash) {
+                let alone = FlashFile::open(form, &other).unwrap_err();
                 assert!(alone.to_string().contains("other.notes"), "{alone}");
                 let notes = File::create(FlashFile::notes(&other)).unwrap();
                 notes.set_len(4 << 20).unwrap();
             }
-            let empty = FlashFile::open(board, &other).unwrap_err();
+            let empty = FlashFile::open(form, &other).unwrap_err();
             assert!(matches!(empty, Error::NotFormatted { .. }), "{empty}");
         });
     }
@@ -466,9 +500,10 @@ mod tests {
     #[test]
     fn the_flash_of_another_board_is_refused() {
         on_each_board(&[], |flash, path| {
-            let other = Board::ALL.into_iter().find(|other| *other != flash.board);
-            let refusal = FlashFile::open(other.unwrap(), path).unwrap_err();
-            assert!(matches!(refusal, Error::WrongSize { .. }), "{refusal}");
+            for other in forms().into_iter().filter(|other| *other != flash.form) {
+                let refusal = FlashFile::open(other, path).unwrap_err();
+                assert!(matches!(refusal, Error::WrongSize { .. }), "{refusal}");
+            }
         });
     }
 }

@@ -19,10 +19,10 @@ pub mod story;
 pub use board::Board;
 pub use conformance::conformance;
 pub use emulated_flash::{
-    Counters, Geometry, Operations, SectorCounters, Trigger, TriggerState, WRITE_UNIT,
+    Counters, Geometry, InMemory, Operations, SectorCounters, Trigger, TriggerState, WRITE_UNIT,
 };
 pub use error::{Error, NotSeen};
-pub use flash_file::{FlashFile, Rehearsal};
+pub use flash_file::{FlashFile, Form, Rehearsal};
 pub use log_frames::Finder;
 pub use log_line::{Level, LogLine, Source};
 pub use machine::{Config, Machine, Program};

@@ -11,8 +11,8 @@ use bistable_core::digest::Digest;
 use bistable_updater::device_key::SoftwareKey;
 use bistable_updater::drift::Drift;
 use bistable_updater::http::{
-    Answer, Ask, ByteRange, Client, Connect, Delivery, Error, FIELDS_MAX, FRAMED_LEN, HEAD_MAX,
-    INTERIM_MAX, Progress, Receipts, Refusal, Request, RequestError, Response,
+    Answer, Ask, ByteRange, Client, Connect, Delivery, Error, Exchange, FIELDS_MAX, FRAMED_LEN,
+    HEAD_MAX, INTERIM_MAX, Progress, Receipts, Refusal, Request, RequestError, Response, Step,
 };
 use bistable_updater::identity::Serial;
 use bistable_updater::locks::Locks;
@@ -869,6 +869,41 @@ fn whatever_a_server_sends_is_a_stated_range_or_refused() {
         delivered > 2_000 && ended > 2_000 && refused > 2_000,
         "{delivered}, {ended}, {refused}"
     );
+}
+
+// ---- The exchange, step by step --------------------------------------------------------------------
+
+#[test]
+fn an_exchange_that_is_not_over_leaves_no_connection_that_can_be_used() {
+    let mut body = [0; 10];
+    let exchange = Exchange::<Broken>::new("server", "/f", range(100, 10), &[], &mut body, false);
+    let mut exchange = exchange.unwrap();
+    assert!(matches!(exchange.step(), Some(Step::Connect)));
+    // Asked again, it wants the same again.
+    assert!(matches!(exchange.step(), Some(Step::Connect)));
+    exchange.connected(Ok(()));
+    let Some(Step::Send(head)) = exchange.step() else {
+        panic!("nothing to send");
+    };
+    assert!(head.ends_with(b"\r\n\r\n"));
+    let length = head.len();
+    exchange.sent(Ok(length));
+    assert!(matches!(exchange.step(), Some(Step::Flush)));
+    exchange.flushed(Ok(()));
+    assert!(matches!(exchange.step(), Some(Step::Receive(_))));
+    assert_eq!(exchange.end(), (Err(Error::Closed), false));
+}
+
+#[test]
+fn a_connection_that_says_it_took_more_than_there_was_is_closed() {
+    let mut body = [0; 10];
+    let exchange = Exchange::<Broken>::new("server", "/f", range(100, 10), &[], &mut body, false);
+    let mut exchange = exchange.unwrap();
+    exchange.connected(Ok(()));
+    exchange.sent(Ok(usize::MAX));
+    assert!(matches!(exchange.step(), Some(Step::Close)));
+    assert!(exchange.step().is_none());
+    assert_eq!(exchange.end(), (Err(Error::Closed), false));
 }
 
 // ---- The driver, over a connection that is scripted ----------------------------------------------

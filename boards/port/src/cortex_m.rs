@@ -150,7 +150,16 @@ pub unsafe fn jump(vector_table: u32, clears: Range<u32>) -> ! {
         );
     }
     // SAFETY: the caller's promises are those of `leave`.
-    unsafe { leave(vector_table, clears) }
+    #[cfg(not(armv6m))]
+    unsafe {
+        leave(vector_table, clears)
+    }
+    // SAFETY: likewise. VTOR is a register of the processor; on a Cortex-M0 without, the address is reserved and the write
+    // does nothing.
+    #[cfg(armv6m)]
+    unsafe {
+        leave(vector_table, clears, VECTOR_TABLE_OFFSET)
+    }
 }
 
 #[cfg(not(armv6m))]
@@ -215,11 +224,15 @@ unsafe fn leave(vector_table: u32, clears: Range<u32>) -> ! {
     }
 }
 
-/// The same with the instructions that ARMv6-M has. VTOR is written, where there is one: on a Cortex-M0 without, the address is
-/// reserved and the write does nothing.
+/// The same with the instructions that ARMv6-M has. Where the vector table lies is written to `told`: VTOR, or the word that stands in
+/// for it on a Cortex-M0 without ([`crate::forward`]).
+///
+/// # Safety
+///
+/// Those of [`jump`]; and nobody else uses the word at `told`, which `clears` does not contain.
 #[cfg(armv6m)]
 #[inline(always)]
-unsafe fn leave(vector_table: u32, clears: Range<u32>) -> ! {
+pub(crate) unsafe fn leave(vector_table: u32, clears: Range<u32>, told: u32) -> ! {
     // SAFETY: as above; what the NMI's frame may do to the loop, it does to each of its instructions.
     unsafe {
         asm!(
@@ -243,7 +256,7 @@ unsafe fn leave(vector_table: u32, clears: Range<u32>) -> ! {
             in("r0") clears.start,
             in("r1") clears.end,
             in("r2") 0,
-            in("r3") VECTOR_TABLE_OFFSET,
+            in("r3") told,
             in("r4") 0,
             in("r5") vector_table,
             options(noreturn, nostack),

@@ -62,6 +62,17 @@ pub enum Problem {
         /// The device, all of it.
         device: Box<Region>,
     },
+    /// A region that begins in one run of erase sectors and ends in the next.
+    AcrossFlashes {
+        /// The region.
+        region: Box<Region>,
+        /// The erase size of the flash that it begins in, in bytes.
+        erase_size: u32,
+        /// The flash behind that.
+        next: String,
+        /// Its erase size in bytes.
+        next_erase_size: u32,
+    },
     /// A region that does not begin and end where the flash can be erased.
     Misaligned {
         /// The region.
@@ -144,6 +155,22 @@ impl fmt::Display for Problem {
                 "{region} lies outside {device}: move or shrink {}",
                 region.name
             ),
+            Self::AcrossFlashes {
+                region,
+                erase_size,
+                next,
+                next_erase_size,
+            } => {
+                let (flash, name) = (&region.device, &region.name);
+                let larger = erase_size.max(next_erase_size);
+                write!(
+                    formatter,
+                    "{region} begins on flash `{flash}`, with erase sectors of {erase_size:#x} bytes, and would end on \
+                     `{next}`, with sectors of {next_erase_size:#x}; expected one run of equal sectors: move or shrink \
+                     {name}, or describe both as one flash with sectors of {larger:#x}, where the driver erases whole \
+                     ranges (`bistable_port::flash::Coarse` makes it)"
+                )
+            }
             Self::Misaligned { region, erase_size } => write!(
                 formatter,
                 "{region} is not made of whole erase sectors of `{}`: begin and end at multiples of {erase_size:#x}",

@@ -1,8 +1,11 @@
 //! `layout.toml` as it is written: shapes only, nothing is believed yet.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, de};
 
 use crate::product::{Architecture, Flash, Partition, Ram, Stays, Trial};
 
@@ -67,7 +70,7 @@ pub(crate) struct Journal {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Slots {
-    pub(crate) flash: String,
+    pub(crate) flash: SlotFlashes,
     pub(crate) a: u32,
     pub(crate) b: u32,
     pub(crate) size: u32,
@@ -75,6 +78,45 @@ pub(crate) struct Slots {
     pub(crate) chunk_size: u32,
     pub(crate) vector_alignment: u32,
     pub(crate) ram: String,
+}
+
+/// One flash for both slots, as a name, or one for each: `{ a = "internal", b = "qspi" }`.
+pub(crate) struct SlotFlashes {
+    pub(crate) a: String,
+    pub(crate) b: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TwoFlashes {
+    a: String,
+    b: String,
+}
+
+impl<'de> Deserialize<'de> for SlotFlashes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrTwo;
+
+        impl<'de> Visitor<'de> for OneOrTwo {
+            type Value = SlotFlashes;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a flash, or `{ a = \"…\", b = \"…\" }`")
+            }
+
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<SlotFlashes, E> {
+                let [a, b] = [name, name].map(Into::into);
+                Ok(SlotFlashes { a, b })
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<SlotFlashes, M::Error> {
+                let two = TwoFlashes::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(SlotFlashes { a: two.a, b: two.b })
+            }
+        }
+
+        deserializer.deserialize_any(OneOrTwo)
+    }
 }
 
 #[derive(Deserialize)]

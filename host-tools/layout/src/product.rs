@@ -34,6 +34,15 @@ pub struct Flash {
     pub write_size: u32,
 }
 
+/// What a flash, or each of several, can be erased and programmed by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Units {
+    /// In bytes: a power of two.
+    pub erase_size: u32,
+    /// In bytes: a power of two, at most 32.
+    pub write_size: u32,
+}
+
 /// A RAM region.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -147,8 +156,10 @@ pub struct Product {
     pub bootloader_ram: String,
     /// The flash that the journal lies on.
     pub journal_flash: String,
-    /// The flash that both slots lie on.
-    pub slots_flash: String,
+    /// The flash that slot A lies on, and that of slot B.
+    pub slot_flashes: [String; 2],
+    /// What both slots can be erased and programmed by: the larger sizes of their flashes.
+    pub slot_units: Units,
     /// The RAM region that applications are linked for.
     pub application_ram: String,
     /// The processor's alignment for vector tables in bytes.
@@ -216,7 +227,9 @@ impl Product {
             rules::known(&field, &partition.flash, &file.flash)?;
         }
         let journal_flash = rules::known("journal.flash", &file.journal.flash, &file.flash)?;
-        let slots_flash = *rules::known("slots.flash", &file.slots.flash, &file.flash)?;
+        let slot_flashes = [file.slots.flash.a.clone(), file.slots.flash.b.clone()];
+        let [flash_a, flash_b] = rules::slot_flashes(&slot_flashes, &file.flash)?;
+        let slot_units = flash_a.units().and(flash_b.units());
         rules::journal_sectors("journal.sectors", file.journal.sectors)?;
         let ledger = file.ledger.map(|ledger| {
             let flash = rules::known("ledger.flash", &ledger.flash, &file.flash)?;
@@ -232,7 +245,7 @@ impl Product {
         });
         let ledger = ledger.transpose()?;
         rules::calibration(&file.factory.calibration)?;
-        rules::slots(&file.slots, &slots_flash)?;
+        rules::slots(&file.slots, [&flash_a, &flash_b], slot_units)?;
         rules::head(&file.bootloader, &file.slots)?;
         rules::trial(&file.trial)?;
         rules::checks(&file.health.checks)?;
@@ -255,9 +268,11 @@ impl Product {
                 vendor_id: vendor_id.into_bytes(),
                 class_id: class_id.into_bytes(),
                 journal,
-                slots: [file.slots.a, file.slots.b].map(|offset| SlotLayout {
-                    offset,
-                    address: slots_flash.address.saturating_add(offset),
+                slots: [(file.slots.a, flash_a), (file.slots.b, flash_b)].map(|(offset, flash)| {
+                    SlotLayout {
+                        offset,
+                        address: flash.address.saturating_add(offset),
+                    }
                 }),
                 slot_size: file.slots.size,
                 payload_offset: file.slots.payload_offset,
@@ -276,7 +291,8 @@ impl Product {
             bootloader_head: file.bootloader.head,
             bootloader_ram: file.bootloader.ram,
             journal_flash: file.journal.flash,
-            slots_flash: file.slots.flash,
+            slot_flashes,
+            slot_units,
             application_ram: file.slots.ram,
             vector_alignment: file.slots.vector_alignment,
             ledger,
@@ -290,15 +306,14 @@ impl Product {
 
         let regions = product.regions();
         for region in &regions {
-            if let Some(flash) = product.flash.get(&region.device) {
-                rules::placed(region, flash)?;
-            }
+            rules::placed(region, &product.flash)?;
         }
+        rules::slots_in_common_sectors(&product)?;
         region::check_disjoint(&regions)?;
         product.layout.digest = digest::of(&Dependencies {
             layout: &product.layout,
-            erase_size: slots_flash.erase_size,
-            write_size: slots_flash.write_size,
+            erase_size: slot_units.erase_size,
+            write_size: slot_units.write_size,
             ram: &product.ram_ranges(),
             handover: product.handover.clone(),
         });
@@ -325,8 +340,18 @@ impl Product {
                 layout.journal.offset,
                 journal_size,
             ),
-            Region::new("slot A", &self.slots_flash, a.offset, layout.slot_size),
-            Region::new("slot B", &self.slots_flash, b.offset, layout.slot_size),
+            Region::new(
+                "slot A",
+                self.slot_flash(Slot::A),
+                a.offset,
+                layout.slot_size,
+            ),
+            Region::new(
+                "slot B",
+                self.slot_flash(Slot::B),
+                b.offset,
+                layout.slot_size,
+            ),
         ];
         regions.extend(self.ledger.iter().map(|ledger| {
             let JournalLayout {
@@ -347,6 +372,19 @@ impl Product {
         }));
         regions.sort_by(|a, b| (&a.device, a.start).cmp(&(&b.device, b.start)));
         regions
+    }
+
+    /// The flash that `slot` lies on.
+    #[must_use]
+    pub const fn slot_flash(&self, slot: Slot) -> &String {
+        slot.of(&self.slot_flashes)
+    }
+
+    /// The flash that both slots lie on, if it is one.
+    #[must_use]
+    pub fn only_slot_flash(&self) -> Option<&String> {
+        let [a, b] = &self.slot_flashes;
+        (a == b).then_some(a)
     }
 
     /// The RAM regions, in the order of their addresses.
@@ -409,6 +447,34 @@ impl Product {
             .and_then(|()| ring.check_development(self.emulated))
             .map_err(|problem| problem.at(&self.ring_path))?;
         Ok(ring)
+    }
+}
+
+impl Flash {
+    /// What it can be erased and programmed by.
+    #[must_use]
+    pub const fn units(&self) -> Units {
+        Units {
+            erase_size: self.erase_size,
+            write_size: self.write_size,
+        }
+    }
+
+    /// Where the processor would see the byte behind its last one.
+    #[must_use]
+    pub const fn end(&self) -> u32 {
+        self.address.saturating_add(self.size)
+    }
+}
+
+impl Units {
+    /// What two flashes can both be erased and programmed by: of powers of two, the larger is a multiple of the other.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            erase_size: self.erase_size.max(other.erase_size),
+            write_size: self.write_size.max(other.write_size),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use bistable_core::snapshot::SNAPSHOT_LEN;
 
 use crate::error::Problem;
 use crate::file;
-use crate::product::{Flash, Ram, Stays, Trial};
+use crate::product::{Flash, Product, Ram, Stays, Trial, Units};
 use crate::region::{self, Region};
 
 /// The most health checks of a product: they are bits of one word.
@@ -197,7 +197,7 @@ pub(crate) fn known<'a, T>(
 }
 
 /// A region that has a size, lies in its flash, and can be erased without touching its neighbours.
-pub(crate) fn placed(region: &Region, flash: &Flash) -> Result<(), Problem> {
+pub(crate) fn placed(region: &Region, flashes: &BTreeMap<String, Flash>) -> Result<(), Problem> {
     if region.start >= region.end {
         return Err(Problem::value(
             &region.name,
@@ -205,14 +205,77 @@ pub(crate) fn placed(region: &Region, flash: &Flash) -> Result<(), Problem> {
             "at least one erase sector",
         ));
     }
+    let flash = known(&region.name, &region.device, flashes)?;
     let device = Region::new(
         format!("flash `{}`", region.device),
         &region.device,
         0_u32,
         flash.size,
     );
+    if let Some((next, behind)) = flash_behind(flash, flashes)
+        && region.start < device.end
+        && device.end < region.end
+    {
+        return Err(Problem::AcrossFlashes {
+            region: Box::new(region.clone()),
+            erase_size: flash.erase_size,
+            next: next.clone(),
+            next_erase_size: behind.erase_size,
+        });
+    }
     region.check_inside(&device)?;
     region.check_aligned(flash.erase_size)
+}
+
+/// The flash whose first byte the processor sees right behind the last one of `flash`: where a chip's sectors are
+/// uneven, the next run of equal ones.
+fn flash_behind<'f>(
+    flash: &Flash,
+    flashes: &'f BTreeMap<String, Flash>,
+) -> Option<(&'f String, &'f Flash)> {
+    flashes.iter().find(|(_, it)| it.address == flash.end())
+}
+
+/// The flashes of both slots.
+pub(crate) fn slot_flashes(
+    names: &[String; 2],
+    flashes: &BTreeMap<String, Flash>,
+) -> Result<[Flash; 2], Problem> {
+    let [a, b] = names;
+    let fields = match a == b {
+        true => ["slots.flash"; 2],
+        false => ["slots.flash.a", "slots.flash.b"],
+    };
+    let [field_a, field_b] = fields;
+    Ok([*known(field_a, a, flashes)?, *known(field_b, b, flashes)?])
+}
+
+/// The updater erases both slots by the same sectors: the larger ones, where their flashes differ.
+pub(crate) fn slots_in_common_sectors(product: &Product) -> Result<(), Problem> {
+    let size = product.slot_units.erase_size;
+    let mut names = product.slot_flashes.iter();
+    let has_it = |name: &&String| {
+        let flash = product.flash.get(*name);
+        flash.is_some_and(|flash| flash.erase_size == size)
+    };
+    let larger = names.find(has_it).cloned().unwrap_or_default();
+    let [a, b] = product.layout.slots;
+    for (field, value) in [
+        ("slots.a", a.offset),
+        ("slots.b", b.offset),
+        ("slots.size", product.layout.slot_size),
+    ] {
+        if !value.is_multiple_of(size) {
+            return Err(Problem::value(
+                field,
+                format!("{value:#x}"),
+                format!(
+                    "a multiple of {size:#x}, the erase size of `{larger}`: both slots are erased by the larger sectors"
+                ),
+            ));
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn journal_sectors(field: &str, sectors: u8) -> Result<(), Problem> {
@@ -248,14 +311,12 @@ pub(crate) fn ledger_sector_size(flash: &Flash) -> u32 {
     (u32::from(COPIES) * COPY).next_multiple_of(flash.erase_size)
 }
 
-pub(crate) fn slots(slots: &file::Slots, flash: &Flash) -> Result<(), Problem> {
-    if slots.a >= slots.b {
-        return Err(Problem::value(
-            "slots.b",
-            format!("{:#x}", slots.b),
-            format!("an offset above slot A's, which is {:#x}", slots.a),
-        ));
-    }
+pub(crate) fn slots(
+    slots: &file::Slots,
+    flashes: [&Flash; 2],
+    units: Units,
+) -> Result<(), Problem> {
+    slot_order(slots, flashes)?;
     if !CHUNK_SIZES.contains(&slots.chunk_size) {
         return Err(Problem::value(
             "slots.chunk_size",
@@ -270,7 +331,28 @@ pub(crate) fn slots(slots: &file::Slots, flash: &Flash) -> Result<(), Problem> {
             "a power of two, at least 4",
         ));
     }
-    payload_offset(slots, flash)
+    payload_offset(slots, flashes, units)
+}
+
+/// Slot A has the lower address.
+fn slot_order(slots: &file::Slots, [flash_a, flash_b]: [&Flash; 2]) -> Result<(), Problem> {
+    let a = u64::from(flash_a.address) + u64::from(slots.a);
+    let b = u64::from(flash_b.address) + u64::from(slots.b);
+    if a < b {
+        return Ok(());
+    }
+    if slots.flash.a == slots.flash.b {
+        return Err(Problem::value(
+            "slots.b",
+            format!("{:#x}", slots.b),
+            format!("an offset above slot A's, which is {:#x}", slots.a),
+        ));
+    }
+    Err(Problem::value(
+        "slots.flash",
+        format!("slot A at {a:#x}, above slot B at {b:#x}"),
+        "slot A at the lower address: call the other one A",
+    ))
 }
 
 /// What comes before the bootloader's code, whose vector table begins behind it.
@@ -294,7 +376,11 @@ pub(crate) fn head(bootloader: &file::Bootloader, slots: &file::Slots) -> Result
     Ok(())
 }
 
-fn payload_offset(slots: &file::Slots, flash: &Flash) -> Result<(), Problem> {
+fn payload_offset(
+    slots: &file::Slots,
+    [flash_a, flash_b]: [&Flash; 2],
+    units: Units,
+) -> Result<(), Problem> {
     let offset = slots.payload_offset;
     let refuse = |expected: String| {
         Err(Problem::value(
@@ -308,7 +394,7 @@ fn payload_offset(slots: &file::Slots, flash: &Flash) -> Result<(), Problem> {
     }
     for (what, unit) in [
         ("slots.chunk_size", slots.chunk_size),
-        ("the write size of the slots' flash", flash.write_size),
+        ("the write size of the slots' flash", units.write_size),
         ("slots.vector_alignment", slots.vector_alignment),
     ] {
         if !offset.is_multiple_of(unit) {
@@ -318,7 +404,7 @@ fn payload_offset(slots: &file::Slots, flash: &Flash) -> Result<(), Problem> {
     if offset >= slots.size {
         return refuse(format!("less than slots.size, which is {:#x}", slots.size));
     }
-    for (slot, start) in [("A", slots.a), ("B", slots.b)] {
+    for (slot, flash, start) in [("A", flash_a, slots.a), ("B", flash_b, slots.b)] {
         let address = u64::from(flash.address) + u64::from(start) + u64::from(offset);
         if !address.is_multiple_of(slots.vector_alignment.into()) {
             return Err(Problem::value(

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::memory_flash::ERASED;
+use crate::row::Row;
 
 /// A flash, or as much of it as a file holds.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,6 +39,31 @@ impl Dump {
             bytes,
             present: start..start + len,
         }
+    }
+
+    /// As much of `row` as `part` holds, which begins `at` bytes behind the row's start and goes on as the processor
+    /// sees it: what lies between two flashes, and behind them, is left out.
+    #[must_use]
+    pub fn of_row(part: &[u8], at: usize, row: &Row) -> Self {
+        let mut bytes = vec![ERASED; row.size()];
+        let first = row.address(at);
+        let mut present = at..at;
+        for it in row.flashes() {
+            let address = u64::from(it.flash.address);
+            // The flash's part of the file, and the file's part of the flash.
+            let skipped = address.saturating_sub(first) as usize;
+            let start = it.start + first.saturating_sub(address) as usize;
+            let from = part.get(skipped..).unwrap_or_default();
+            let to = bytes.get_mut(start..it.end()).unwrap_or_default();
+            let len = from.len().min(to.len());
+            for (place, byte) in to.iter_mut().zip(from) {
+                *place = *byte;
+            }
+            if len > 0 {
+                present.end = start + len;
+            }
+        }
+        Self { bytes, present }
     }
 
     /// All bytes; those that are not [`Self::present`] look erased.

@@ -145,7 +145,7 @@ const fn snapshot_of(journal: Option<&Opened>) -> Option<&Snapshot> {
     }
 }
 
-/// Examines the flash in `bytes`, as long as the layout says; it is not changed.
+/// Examines the flash in `bytes`, or the [row](crate::row) of several, as long as the layout says; it is not changed.
 #[must_use]
 pub fn examine(bytes: &[u8], facts: &Facts, conditions: Conditions) -> Examination {
     examine_dump(&Dump::whole(bytes), facts, conditions)
@@ -154,17 +154,15 @@ pub fn examine(bytes: &[u8], facts: &Facts, conditions: Conditions) -> Examinati
 /// Examines as much of a flash as a file holds.
 #[must_use]
 pub fn examine_dump(dump: &Dump, facts: &Facts, conditions: Conditions) -> Examination {
-    let flash = facts.product.flash.get(&facts.product.slots_flash);
-    let (write_size, erase_size) =
-        flash.map_or((1, 1), |flash| (flash.write_size, flash.erase_size));
+    let units = facts.row.units();
     let examiner = Examiner {
         dump,
         facts,
         conditions,
-        erase_size,
+        erase_size: units.erase_size,
     };
     // Every layout has one of these write sizes.
-    for_write_size(write_size, examiner).unwrap_or_else(|| examiner.run::<1>())
+    for_write_size(units.write_size, examiner).unwrap_or_else(|| examiner.run::<1>())
 }
 
 #[derive(Clone, Copy)]
@@ -205,7 +203,7 @@ impl Examiner<'_> {
     fn open<const WRITE: usize>(&self) -> Option<Opened> {
         let (mut copy, missed) = self.copy();
         let mut flash = self.flash::<WRITE>(&mut copy, &missed);
-        let layout = &self.facts.product.layout;
+        let layout = self.facts.row.layout();
         let mut journal = Journal::new(layout.journal, layout.digest);
         let opened = journal.open(&mut flash, &mut NoWatchdog);
         missed.into_offsets().is_empty().then_some(opened)
@@ -228,8 +226,8 @@ impl Examiner<'_> {
         let offsets = missed.into_offsets();
         let product = &self.facts.product;
         let regions = product.regions().into_iter().filter(|region| {
-            let lies_in = |offset: &usize| (region.start..region.end).contains(&(*offset as u64));
-            region.device == product.slots_flash && offsets.iter().any(lies_in)
+            let place = self.facts.row.place(region);
+            place.is_some_and(|place| offsets.iter().any(|offset| place.contains(offset)))
         });
         regions.map(|region| region.name).collect()
     }
@@ -241,7 +239,7 @@ impl Examiner<'_> {
         let mut board = MemoryBoard::new(flash, self.conditions.reset);
         let ring = self.facts.key_ring();
         let product = Product {
-            layout: &self.facts.product.layout,
+            layout: self.facts.row.layout(),
             ring: &ring,
             entry: self.facts.entry(),
             version: self.conditions.bootloader,
@@ -261,7 +259,7 @@ impl Examiner<'_> {
     fn look<const WRITE: usize>(&self, slot: Slot, snapshot: Option<&Snapshot>) -> InSlot {
         let (mut copy, missed) = self.copy();
         let mut flash = self.flash::<WRITE>(&mut copy, &missed);
-        let layout = &self.facts.product.layout;
+        let layout = self.facts.row.layout();
         let manifest = read_header(&mut flash, layout, slot)
             .and_then(|header| Ok(*Header::new_checked(&header)?.manifest()));
         let manifest = Seen::new(manifest, missed);

@@ -1,4 +1,4 @@
-//! What lies where on the flash, how full it is, and how it stands.
+//! What lies where on the flash, or the flashes, how full it is, and how it stands.
 
 use bistable_core::layout::{HEADER_LEN, Slot};
 use bistable_layout::Region;
@@ -34,18 +34,15 @@ pub struct Place {
 #[must_use]
 pub fn map(examination: &Examination, dump: &Dump, facts: &Facts) -> Vec<Place> {
     let product = &facts.product;
-    let flash = &product.slots_flash;
-    let address = product
-        .flash
-        .get(flash)
-        .map_or(0, |flash| u64::from(flash.address));
-    let regions = product.regions().into_iter();
+    let row = &facts.row;
     let place = |region: Region| {
-        let range = region.start as usize..region.end as usize;
+        let range = row.place(&region)?;
+        let address = row.address(range.start);
         let holds = dump.holds(range.clone());
         let slot = Slot::BOTH
             .into_iter()
-            .find(|slot| u64::from(slot.of(&product.layout.slots).offset) == region.start);
+            .find(|slot| slot.of(&row.layout().slots).offset as usize == range.start);
+        let is_journal = range.start == row.layout().journal.offset as usize;
         let bytes = dump.bytes().get(range).unwrap_or_default();
         let used = match (holds, slot) {
             (Holds::All, Some(slot)) => in_slot(slot, examination, bytes, facts),
@@ -55,25 +52,24 @@ pub fn map(examination: &Examination, dump: &Dump, facts: &Facts) -> Vec<Place> 
         let (state, good) = match (holds, slot) {
             (Holds::Nothing, None) => ("not in this file".into(), None),
             (_, Some(slot)) => slot_state(slot, examination),
-            _ if region.start == u64::from(product.layout.journal.offset) => journal(examination),
+            _ if is_journal => journal(examination),
             (Holds::Part, None) => ("only a part is in this file".into(), None),
             (Holds::All, None) if used == 0 => ("erased".into(), None),
             (Holds::All, None) => (format!("{used} bytes used"), None),
         };
-        Place {
+        Some(Place {
             name: region.name,
-            address: address + region.start,
+            address,
             offset: region.start,
             size: region.end - region.start,
             used: (holds == Holds::All).then_some(used),
             state,
             good,
-        }
+        })
     };
-    regions
-        .filter(|region| region.device == *flash)
-        .map(place)
-        .collect()
+    let mut places: Vec<_> = product.regions().into_iter().filter_map(place).collect();
+    places.sort_by_key(|place| place.address);
+    places
 }
 
 /// Up to the last byte that does not read as erased.

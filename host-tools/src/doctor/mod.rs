@@ -35,10 +35,10 @@ use std::path::PathBuf;
 
 use bistable_core::reset::ResetReason;
 use bistable_core::version::Version;
-use bistable_layout::product::Flash;
 
 use crate::facts::{Facts, parse_version, workspace_version};
 use crate::output::Output;
+use crate::row::{InRow, Row};
 use crate::{Error, files};
 
 pub use dump::Dump;
@@ -57,7 +57,8 @@ pub struct Arguments {
     /// The product's layout.toml.
     #[arg(long, value_name = "FILE")]
     pub layout: PathBuf,
-    /// Where the file's first byte lies: its address, or how many bytes behind the flash's start.
+    /// Where the file's first byte lies: its address, or how many bytes behind the flash's start. Where journal and slots
+    /// lie on several flashes, a file without it begins at the lowest address.
     #[arg(long, value_name = "ADDRESS|OFFSET", value_parser = parse_place)]
     pub at: Option<u32>,
     /// Why the processor starts: power-on, brown-out, pin, software, watchdog, lock-up or unknown.
@@ -74,9 +75,8 @@ pub struct Arguments {
 /// Nothing boots, or it cannot be said from this file.
 pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
     let facts = Facts::read(&arguments.layout)?;
-    let flash = facts.flash(&arguments.layout)?;
     let bytes = files::read(&arguments.flash, "read the flash")?;
-    let dump = Dump::part(&bytes, offset(arguments.at, flash)?, flash.size as usize);
+    let dump = Dump::of_row(&bytes, offset(arguments.at, &facts.row)?, &facts.row);
     let conditions = Conditions {
         reset: arguments.reset,
         bootloader: arguments.bootloader_version,
@@ -89,21 +89,30 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
     }
 }
 
-/// Where the file begins, from the flash's start. What can be both is an address.
-fn offset(at: Option<u32>, flash: &Flash) -> Result<usize, Error> {
+/// Where the file begins, from the row's start. What can be both is an address; an offset counts from the start of the
+/// flash, where there is one.
+fn offset(at: Option<u32>, row: &Row) -> Result<usize, Error> {
     let Some(at) = at else {
         return Ok(0);
     };
-    let behind = at.checked_sub(flash.address);
-    let of_address = behind.filter(|offset| *offset < flash.size);
-    let offset = of_address.or_else(|| (at < flash.size).then_some(at));
-    offset.map(|offset| offset as usize).ok_or_else(|| {
-        let (address, size) = (flash.address, flash.size);
-        let end = u64::from(address) + u64::from(size);
+    let of_address = row.at_address(at);
+    let size = row.only().map(|it| it.flash.size);
+    let offset = || size.filter(|size| at < *size).map(|_| at as usize);
+    of_address.or_else(offset).ok_or_else(|| {
+        let range = |it: &InRow| {
+            let address = it.flash.address;
+            let end = u64::from(address) + u64::from(it.flash.size);
+            format!("{address:#x}..{end:#x}")
+        };
+        let ranges: Vec<_> = row.flashes().iter().map(range).collect();
+        let or_offset = size.map_or_else(
+            || format!(", where {} lie", row.names()),
+            |size| format!(", or an offset below {size:#x}"),
+        );
         Error::argument(
             "--at",
             format!("{at:#x}"),
-            format!("an address in {address:#x}..{end:#x}, or an offset below {size:#x}"),
+            format!("an address in {}{or_offset}", ranges.join(" or ")),
             "say where the first byte of the file was read from",
         )
     })

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::doctor::advice::advise;
-use crate::doctor::dump::Dump;
+use crate::doctor::dump::{Dump, Holds};
 use crate::doctor::examine::{Boots, Examination, Seen};
 use crate::doctor::map::{Place, map};
 use crate::doctor::sectors::{self, Step};
@@ -18,6 +18,7 @@ use crate::doctor::strange::strange;
 use crate::doctor::{text, words};
 use crate::facts::Facts;
 use crate::output::Report;
+use crate::row::InRow;
 
 /// What would boot from a flash, why, what was refused, what the journal went through, what to do.
 #[derive(Serialize, JsonSchema)]
@@ -67,13 +68,13 @@ pub struct Diagnosis {
 /// What the file holds.
 #[derive(Serialize, JsonSchema)]
 pub struct FlashReport {
-    /// The flash's name in the layout.
+    /// The flash's name in the layout; of several that the file holds something of, all names, with `, ` between.
     pub name: String,
-    /// Where the processor sees its first byte.
+    /// Where the processor sees its first byte; of several, the first one's.
     pub address: u32,
-    /// Its length in bytes.
+    /// Its length in bytes; of several, all together.
     pub size: u64,
-    /// The first byte that the file holds, from the flash's start.
+    /// The first byte that the file holds, from the flash's start; several count as one, without what lies between.
     pub from: u64,
     /// One behind the last.
     pub to: u64,
@@ -274,7 +275,7 @@ impl Diagnosis {
             text: String::new(),
         };
         let strange = strange(dump, &examination.sectors, facts);
-        let strange = strange.map(|strange| strange.advice(diagnosis.flash.address));
+        let strange = strange.map(|strange| strange.advice(facts));
         let advice = advise(examination, facts);
         diagnosis.advice = strange.into_iter().chain(advice).collect();
         diagnosis.text = text::render(&diagnosis, examination, facts);
@@ -284,15 +285,23 @@ impl Diagnosis {
 
 impl FlashReport {
     fn new(dump: &Dump, facts: &Facts) -> Self {
-        let name = &facts.product.slots_flash;
-        let flash = facts.product.flash.get(name);
         let present = dump.present();
+        let all = facts.row.flashes();
+        let touched = |it: &&InRow| dump.holds(it.range()) != Holds::Nothing;
+        let in_file: Vec<_> = all.iter().filter(touched).collect();
+        // A file that holds nothing of them is said to be of all.
+        let flashes = match in_file.is_empty() {
+            true => all.iter().collect(),
+            false => in_file,
+        };
+        let start = flashes.first().map_or(0, |it| it.start);
+        let names: Vec<_> = flashes.iter().map(|it| it.name.as_str()).collect();
         Self {
-            name: name.clone(),
-            address: flash.map_or(0, |flash| flash.address),
-            size: dump.bytes().len() as u64,
-            from: present.start as u64,
-            to: present.end as u64,
+            name: names.join(", "),
+            address: flashes.first().map_or(0, |it| it.flash.address),
+            size: flashes.iter().map(|it| u64::from(it.flash.size)).sum(),
+            from: present.start.saturating_sub(start) as u64,
+            to: present.end.saturating_sub(start) as u64,
         }
     }
 }

@@ -57,23 +57,24 @@ pub struct Step {
 /// The sectors of the journal in `dump`.
 #[must_use]
 pub fn sectors(dump: &Dump, facts: &Facts) -> Vec<Sector> {
-    let layout = &facts.product.layout;
+    let layout = facts.row.layout();
     let size = layout.journal.sector_size as usize;
     let start = layout.journal.offset as usize;
+    let of_its_flash = facts.product.layout.journal.offset as usize;
     // What is not in the file reads as erased here, which is not valid: it counts for nothing.
     let mut bytes = dump.bytes().to_vec();
     let mut flash = MemoryFlash::<1>::new(&mut bytes, 1);
     let journal = Journal::new(layout.journal, layout.digest);
     let views = journal.inspect(&mut flash).enumerate();
     let sector = |(place, view): (usize, SectorView)| {
-        let offset = start + place * size;
+        let first = start + place * size;
         let copy = |number| {
-            let at = offset + number * SNAPSHOT_LEN;
+            let at = first + number * SNAPSHOT_LEN;
             let bytes = dump.get(at..at + SNAPSHOT_LEN);
             bytes.map_or(Copy::NotInFile, |bytes| Copy::of(bytes, layout.digest))
         };
         Sector {
-            offset,
+            offset: of_its_flash + place * size,
             view,
             copies: core::array::from_fn(copy),
         }

@@ -41,7 +41,7 @@ pub fn strange(dump: &Dump, sectors: &[Sector], facts: &Facts) -> Option<Strange
 
 /// Looks for the journal's first snapshot: where the file should begin so that it lies where it belongs.
 fn elsewhere(dump: &Dump, facts: &Facts) -> Option<usize> {
-    let layout = &facts.product.layout;
+    let layout = facts.row.layout();
     let present = dump.present();
     let places = present.clone().step_by(4);
     let found = places.into_iter().find(|at| {
@@ -65,7 +65,7 @@ fn uniform(dump: &Dump) -> Option<u8> {
 impl Strange {
     /// What it is, and what to do.
     #[must_use]
-    pub fn advice(self, address: u32) -> String {
+    pub fn advice(self, facts: &Facts) -> String {
         match self {
             Self::OtherLayout(layout) => format!(
                 "The journal was written for another layout ({layout:.4}): give the layout.toml that the \
@@ -77,7 +77,7 @@ impl Strange {
             Self::Elsewhere(offset) => format!(
                 "A journal lies elsewhere in this file: if that is the device's, the file begins at \
                  `--at {:#x}`.",
-                u64::from(address) + offset as u64
+                facts.row.address(offset)
             ),
             Self::Uniform(ERASED) => {
                 "The file is all 0xff: the flash is erased, or was never read.".into()

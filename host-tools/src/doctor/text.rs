@@ -9,23 +9,35 @@ use bistable_core::state::{SlotState, Snapshot};
 use bistable_core::transition::Charge;
 
 use crate::doctor::examine::{Boots, Examination, Seen};
+use crate::doctor::map::Place;
 use crate::doctor::picture::Picture;
 use crate::doctor::report::Diagnosis;
 use crate::doctor::words;
 use crate::facts::Facts;
 use crate::output::{BAD, GOOD, paint};
+use crate::row::InRow;
 
 /// The diagnosis as text.
 #[must_use]
 pub fn render(diagnosis: &Diagnosis, examination: &Examination, facts: &Facts) -> String {
     let mut text = Text::default();
-    let picture = Picture {
-        name: &diagnosis.flash.name,
-        address: diagnosis.flash.address.into(),
-        size: diagnosis.flash.size,
-        places: &diagnosis.regions,
-    };
-    let _ = writeln!(text.0, "{picture}"); // A String takes everything.
+    for InRow { name, flash, .. } in facts.row.flashes() {
+        let here = u64::from(flash.address)..u64::from(flash.address) + u64::from(flash.size);
+        let lies_here = |place: &&Place| here.contains(&place.address);
+        let places: Vec<_> = diagnosis
+            .regions
+            .iter()
+            .filter(lies_here)
+            .cloned()
+            .collect();
+        let picture = Picture {
+            name,
+            address: flash.address.into(),
+            size: flash.size.into(),
+            places: &places,
+        };
+        let _ = writeln!(text.0, "{picture}"); // A String takes everything.
+    }
     text.line("journal", journal(examination.journal.as_ref()));
     for (number, sector) in examination.sectors.iter().enumerate() {
         let counts = if sector.view.current { ", counts" } else { "" };

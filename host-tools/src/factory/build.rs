@@ -9,7 +9,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bistable_core::version::Version;
-use bistable_layout::Product;
 use bistable_updater::identity::{Identity, Serial};
 
 use crate::factory::flashes::Contents;
@@ -76,19 +75,18 @@ pub struct Arguments {
 /// What it could not make; nothing was written.
 pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
     let facts = Facts::read(&arguments.layout)?;
-    facts.flash(&arguments.layout)?;
-    let out = Out::of(arguments, &facts.product)?;
+    let out = Out::of(arguments, &facts)?;
     let identity = identity(arguments)?;
     let bytes = files::read(&arguments.image, "read the image")?;
     let version = arguments.bootloader_version;
     let image =
         check(&bytes, &facts, version, drop).map_err(|failed| failed.at(&arguments.image))?;
     let layout = &arguments.layout;
-    let slots = match &identity {
+    let row = match &identity {
         Some(identity) => build(&facts, layout, &image, identity, version)?,
         None => common(&facts, layout, &image, version)?,
     };
-    let flashes = flashes(arguments, &facts, slots)?;
+    let flashes = flashes(arguments, &facts, &row)?;
     let sources = Sources {
         facts: &facts,
         flashes: &flashes,
@@ -131,7 +129,7 @@ struct Ready {
 }
 
 impl Out {
-    fn of(arguments: &Arguments, product: &Product) -> Result<Self, Error> {
+    fn of(arguments: &Arguments, facts: &Facts) -> Result<Self, Error> {
         let path = &arguments.out;
         let out = match Format::of(path) {
             Some(format) => Self::File(path.clone(), format),
@@ -153,7 +151,7 @@ impl Out {
                 "give another name",
             )),
             Self::Folder(folder) => {
-                Self::check_for_others(folder, arguments, product)?;
+                Self::check_for_others(folder, arguments, facts)?;
                 Ok(out)
             }
             Self::File(..) => Ok(out),
@@ -161,11 +159,8 @@ impl Out {
     }
 
     /// A flash that an earlier build wrote and this one does not would be taken for part of this one.
-    fn check_for_others(
-        folder: &Path,
-        arguments: &Arguments,
-        product: &Product,
-    ) -> Result<(), Error> {
+    fn check_for_others(folder: &Path, arguments: &Arguments, facts: &Facts) -> Result<(), Error> {
+        let product = &facts.product;
         let with_bootloader = arguments
             .bootloader
             .as_ref()
@@ -173,7 +168,7 @@ impl Out {
         let mut others = product
             .flash
             .keys()
-            .filter(|name| **name != product.slots_flash && Some(*name) != with_bootloader);
+            .filter(|name| facts.row.start(name).is_none() && Some(*name) != with_bootloader);
         let left = others.find_map(|name| {
             let path = folder.join(format!("{name}.bin"));
             path.exists().then_some(path)
@@ -261,23 +256,27 @@ fn identity(arguments: &Arguments) -> Result<Option<Identity>, Error> {
     }))
 }
 
-/// All that is flashed, by rising addresses; `slots` is the content of the flash with the slots.
-fn flashes(arguments: &Arguments, facts: &Facts, slots: Vec<u8>) -> Result<Vec<Contents>, Error> {
+/// All that is flashed, by rising addresses; `row` is the content of the flashes with journal and slots.
+fn flashes(arguments: &Arguments, facts: &Facts, row: &[u8]) -> Result<Vec<Contents>, Error> {
     let (layout, product) = (&arguments.layout, &facts.product);
-    let mut main = Contents::new(layout, product, &product.slots_flash, slots)?;
+    let of_row = facts.row.flashes().iter().map(|it| {
+        let bytes = row.get(it.range()).unwrap_or_default();
+        Contents::new(layout, product, &it.name, bytes.to_vec())
+    });
+    let mut all = of_row.collect::<Result<Vec<_>, _>>()?;
     let Some(path) = &arguments.bootloader else {
-        return Ok(vec![main]);
+        return Ok(all);
     };
     let name = &product.bootloader.flash;
-    if *name == main.name {
-        bootloader::place(path, facts, &mut main)?;
-        return Ok(vec![main]);
+    if let Some(own) = all.iter_mut().find(|it| it.name == *name) {
+        bootloader::place(path, facts, own)?;
+        return Ok(all);
     }
     let mut boot = Contents::erased(layout, product, name)?;
     bootloader::place(path, facts, &mut boot)?;
-    let mut both = vec![main, boot];
-    both.sort_by_key(|contents| contents.flash.address);
-    Ok(both)
+    all.push(boot);
+    all.sort_by_key(|contents| contents.flash.address);
+    Ok(all)
 }
 
 /// The serial number that `text` is.

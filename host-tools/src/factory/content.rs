@@ -2,7 +2,7 @@
 //! identity.
 //!
 //! The journal is formatted, and the result read, by the device's own functions: nothing comes out of here
-//! unless the bootloader's story boots from it. It is one flash; the bootloader may lie on another one.
+//! unless the bootloader's story boots from it. It is one row, also of several flashes; the bootloader may lie on another one.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ use crate::facts::Facts;
 use crate::image::file::ImageFile;
 use crate::memory_flash::{ERASED, MemoryFlash, NoWatchdog, WithWriteSize, for_write_size};
 
-/// What all new units have in common: the flash that the slots lie on, with the journal and with `image`, which passed
+/// What all new units have in common: the [row](crate::row) of flashes, with the journal and with `image`, which passed
 /// [`check`](crate::image::check::check), confirmed in slot A. All else on it is erased: identity, device key,
 /// ledger, the other slot; so is the bootloader's region, if it lies there.
 ///
@@ -75,8 +75,7 @@ fn common_in(
     image: &ImageFile,
     bootloader: Version,
 ) -> Result<Vec<u8>, Error> {
-    let flash = facts.flash(layout)?;
-    let mut bytes = vec![ERASED; flash.size as usize];
+    let mut bytes = vec![ERASED; facts.row.size()];
     let impossible = |found: String| {
         Error::unexpected(
             layout,
@@ -86,17 +85,18 @@ fn common_in(
         )
     };
     image
-        .install(&mut bytes, &facts.product.layout, slot)
+        .install(&mut bytes, facts.row.layout(), slot)
         .ok_or_else(|| too_large(facts, layout, image, slot))?;
     let snapshot = snapshot(image, facts, slot)
         .map_err(|refusal| impossible(format!("an image refused as {refusal}")))?;
+    let units = facts.row.units();
     let format = Format {
         bytes: &mut bytes,
-        erase_size: flash.erase_size,
+        erase_size: units.erase_size,
         facts,
         snapshot: &snapshot,
     };
-    match for_write_size(flash.write_size, format) {
+    match for_write_size(units.write_size, format) {
         Some(Ok(())) => {}
         other => {
             return Err(impossible(format!(
@@ -129,7 +129,7 @@ fn too_large(facts: &Facts, layout: &Path, image: &ImageFile, slot: Slot) -> Err
     let room = u64::from(product.layout.payload_capacity());
     let regions = product.regions();
     let start = u64::from(slot.of(&product.layout.slots).offset);
-    let here = |region: &&bistable_layout::Region| region.device == product.slots_flash;
+    let here = |region: &&bistable_layout::Region| region.device == *product.slot_flash(slot);
     let mut regions = regions.iter().filter(here);
     let own = regions.find(|region| region.start == start);
     let own = own.map_or(format!("slot {slot:?}"), ToString::to_string);
@@ -184,7 +184,7 @@ impl WithWriteSize for Format<'_> {
     type Output = Result<(), WriteError>;
 
     fn run<const WRITE: usize>(self) -> Self::Output {
-        let layout = &self.facts.product.layout;
+        let layout = self.facts.row.layout();
         let mut flash = MemoryFlash::<WRITE>::new(self.bytes, self.erase_size);
         let mut journal = Journal::new(layout.journal, layout.digest);
         journal.format(&mut flash, &mut NoWatchdog, self.snapshot)
@@ -210,7 +210,7 @@ fn place_identity(
     let mut buffer = [ERASED; MAX_LEN];
     let block = identity.encode(&mut buffer);
     let block = block.ok_or_else(|| refuse("an identity that is too long"))?;
-    let start = partition.offset as usize;
+    let start = facts.row.start(&partition.flash).unwrap_or_default() + partition.offset as usize;
     let region = flash.get_mut(start..start + partition.size as usize);
     let place = region.and_then(|region| region.get_mut(..block.len()));
     place

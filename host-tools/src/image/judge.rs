@@ -260,9 +260,7 @@ impl Judge<'_> {
 
     /// The updater asks for this itself: its flash type knows the write unit.
     fn units(&mut self, manifest: &Manifest) {
-        let product = &self.facts.product;
-        let flash = product.flash.get(&product.slots_flash);
-        let unit = flash.map_or(1, |flash| flash.write_size);
+        let unit = self.facts.product.slot_units.write_size;
         let whole = manifest.payload_len().is_multiple_of(unit);
         let answer = whole.then_some(()).ok_or(Refusal::UnalignedLength);
         self.add(

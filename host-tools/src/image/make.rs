@@ -1,8 +1,8 @@
 //! An image of two links: the same inputs give the same bytes on every machine.
 
 use bistable_core::header::{self, MAX_SIGNATURES};
-use bistable_core::layout::Slot;
-use bistable_core::manifest::{Fields, Manifest};
+use bistable_core::layout::{Layout, Slot};
+use bistable_core::manifest::{CHUNK_SIZES, Fields, Manifest};
 
 use crate::Error;
 use crate::facts::Facts;
@@ -40,7 +40,7 @@ pub fn make(
             &path,
             refused,
             "fewer, so that a page holds them",
-            "make slots.chunk_size larger in the layout: pages grow with it",
+            fewer_fixups(layout),
         )
     })?;
     let first = chain.first();
@@ -84,5 +84,27 @@ pub fn make(
     match same {
         true => Ok(Built { bytes, image }),
         false => Err(impossible("another payload than that of the links".into())),
+    }
+}
+
+/// What in the layout makes room for fix-ups, or spares some.
+fn fewer_fixups(layout: &Layout) -> String {
+    let [a, b] = Slot::BOTH.map(|slot| layout.payload_address(slot));
+    let distance = b.wrapping_sub(a);
+    let differing = distance
+        .to_be_bytes()
+        .iter()
+        .filter(|byte| **byte != 0)
+        .count();
+    let [.., largest] = CHUNK_SIZES;
+    let larger = "make slots.chunk_size larger in the layout: pages grow with it";
+    let nearer = format!(
+        "place the slots so that fewer bytes of their distance, {distance:#010x}, are not 0: each of them is a byte of every address that \
+         differs"
+    );
+    match (differing > 1, layout.chunk_size < largest) {
+        (true, true) => format!("{larger}; or {nearer}"),
+        (true, false) => nearer,
+        _ => larger.into(),
     }
 }

@@ -10,7 +10,7 @@ use bistable_core::manifest::Manifest;
 use bistable_core::state::{Image, Origin, Snapshot};
 use bistable_core::version::Version;
 
-use crate::doctor::{Conditions, examine};
+use crate::doctor::{Conditions, Dump, examine_dump};
 use crate::facts::Facts;
 use crate::{Error, files};
 
@@ -74,28 +74,35 @@ impl Taker {
     /// The device whose flash is in the file at `path`, after a power-on.
     ///
     /// # Errors
-    /// The file is shorter than the flash, or nothing boots from it.
-    pub fn read(
-        path: &Path,
-        layout: &Path,
-        facts: &Facts,
-        bootloader: Version,
-    ) -> Result<Self, Error> {
-        let size = facts.flash(layout)?.size as usize;
+    /// The file is shorter than the flash (of several: does not hold what it takes to say what boots), or nothing boots
+    /// from it.
+    pub fn read(path: &Path, facts: &Facts, bootloader: Version) -> Result<Self, Error> {
         let bytes = files::read(path, "read the flash")?;
-        let whole = bytes.get(..size).ok_or_else(|| {
-            Error::unexpected(
+        let dump = Dump::of_row(&bytes, 0, &facts.row);
+        if facts.row.only().is_some() && !dump.is_whole() {
+            return Err(Error::unexpected(
                 path,
                 format!("{} bytes", bytes.len()),
-                format!("the {size} bytes of the device's flash"),
+                format!("the {} bytes of the device's flash", facts.row.size()),
                 "read the whole flash; `bistable doctor` says what a part of it tells",
-            )
-        })?;
+            ));
+        }
         let conditions = Conditions {
             bootloader,
             ..Conditions::default()
         };
-        let examination = examine(whole, facts, conditions);
+        let examination = examine_dump(&dump, facts, conditions);
+        if !examination.missing.is_empty() {
+            return Err(Error::unexpected(
+                path,
+                format!(
+                    "not enough to say what boots: {} is not, or not all, in this file",
+                    examination.missing.join(", ")
+                ),
+                format!("what begins with the first of {}", facts.row.names()),
+                "read the flash with the journal and the slot that runs from their start on",
+            ));
+        }
         let boots = examination.boots.ok_or_else(|| {
             Error::unexpected(
                 path,

@@ -129,7 +129,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<(), Error> {
     let manifest = manifest(&bytes);
     let taker = match &arguments.on {
         Some(flash) => {
-            let mut taker = Taker::read(flash, &arguments.layout, &facts, bootloader)?;
+            let mut taker = Taker::read(flash, &facts, bootloader)?;
             taker.snapshot.floor = taker.snapshot.floor.max(arguments.floor.unwrap_or(0));
             taker
         }

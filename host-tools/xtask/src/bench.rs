@@ -13,7 +13,8 @@ pub(crate) fn bench(arguments: &[String]) -> Outcome {
         Some(board) => set_up(&[board])?,
         None => set_up(&Board::ALL)?,
     }
-    run(bench_command()?.args(arguments))
+    run(cargo("build").args(["--quiet", "-p", "bistable-bench"]))?;
+    run(bench_command().args(arguments))
 }
 
 /// What the command `bench` says when it noticed all the growth that was planted.
@@ -33,10 +34,10 @@ const SKIPPED: i32 = 3;
 /// What its line begins with that says why.
 const MARK: &str = "nothing is compared: ";
 
-/// Compares with the committed figures; then that planted growth is noticed.
+/// Compares with the committed figures; then that planted growth is noticed. Everything is built.
 pub(crate) fn check() -> Result<Compared, String> {
     let measure = |arguments: &[&str]| -> Result<(Option<i32>, String, String), String> {
-        let mut command = bench_command()?;
+        let mut command = bench_command();
         let output = command.args(arguments).output();
         let output = output.map_err(|error| format!("{command:?}: {error}"))?;
         let [said, complained] = [output.stdout, output.stderr]
@@ -61,11 +62,10 @@ pub(crate) fn check() -> Result<Compared, String> {
     }
 }
 
-/// The command `bench`, which is built for it; everything else is there.
-fn bench_command() -> Result<Command, String> {
-    run(cargo("build").args(["--quiet", "-p", "bistable-bench"]))?;
+/// The command `bench`, as it was built.
+fn bench_command() -> Command {
     let mut command = Command::new(built("bench"));
     command.arg("--repository").arg(repository());
     command.arg("--bistable").arg(built("bistable"));
-    Ok(command)
+    command
 }

@@ -1,43 +1,41 @@
 //! `cargo xtask test`: every check, one after the other, and what came of each in the last lines.
 
 use std::process::Command;
-use std::time::Instant;
 
 use bistable_firmware::Toolchain;
 use bistable_qemu::Board;
 use bistable_qemu::ram_routine::{self, May};
 
-use crate::bench::{self, Compared};
 use crate::conformance;
-use crate::demo::{development_ring, emulator, host_tools, toolchain};
+use crate::demo::{development_ring, emulator, toolchain};
 use crate::explore::{COMPARISON, explore};
-use crate::run::{Outcome, built, cargo, released, repository, run};
+use crate::report::{Beside, Report};
+use crate::run::{Outcome, built, cargo, host, released, repository, run};
 use crate::stories;
+use crate::{beats, bench, boards};
 
-enum Finding {
-    Passed,
-    Failed(String),
-    Skipped(String),
-}
+/// Lints are errors.
+const WARNINGS: [&str; 3] = ["--", "-D", "warnings"];
 
-struct Report(Vec<(String, Finding, u64)>);
+/// The package whose tests need more than cargo.
+const TOOLS_TESTS: &str = "bistable-tools-tests";
 
 /// Runs everything.
 pub(crate) fn all() -> Outcome {
-    let mut report = Report(Vec::new());
+    let mut report = Report::default();
     report.check("formatting", || {
         run(cargo("fmt").args(["--all", "--check"]))?;
         run(cargo("fmt").args(["--manifest-path", COMPARISON, "--check"]))
     });
     report.check("clippy, host", || {
-        run(cargo("clippy").args(["--all-targets", "--", "-D", "warnings"]))?;
+        // With the feature, it looks at the probe's crate too.
+        let everything = ["--all-targets", "--features", "bistable-tools/probe"];
+        run(host("clippy").args(everything).args(WARNINGS))?;
         let updater = ["-p", "bistable-updater", "--all-features", "--all-targets"];
-        run(cargo("clippy").args(updater).args(["--", "-D", "warnings"]))?;
-        let tools = ["-p", "bistable-tools-tests", "--all-targets"];
-        run(cargo("clippy").args(tools).args(["--", "-D", "warnings"]))
+        run(cargo("clippy").args(updater).args(WARNINGS))
     });
     report.check("tests, host", || {
-        run(&mut cargo("test"))?;
+        run(host("test").args(["--exclude", TOOLS_TESTS]))?;
         run(cargo("test").args(["-p", "bistable-updater", "--all-features"]))?;
         // What the profiles of the bootloader are made of.
         for features in ["hmac-sha256,small-verifier", "hmac-sha512,small-verifier"] {
@@ -52,22 +50,21 @@ pub(crate) fn all() -> Outcome {
     });
     report.check("the explorer", || explore(&[]));
     report.check("host tools", || {
-        host_tools()?;
+        // As the tests have built them, so that there is little left to do.
+        run(host("build").args(["--bins", "--tests"]))?;
         Board::ALL.into_iter().try_for_each(development_ring)
     });
     report.check("the tools as they are released", released_tools);
     match Board::ALL.map(toolchain).into_iter().collect() {
         Ok(toolchains) => firmware(&mut report, toolchains),
         Err(error) => {
-            for check in [
+            let checks = [
                 "firmware",
                 "clippy, firmware",
-                "the figures",
+                "the chips",
                 "the tools at work",
-                "conformance, on each board",
-                "the demo, on each board",
-                "planted failures",
-            ] {
+            ];
+            for check in checks.iter().chain(&IN_EMULATORS) {
                 report.skip(check, &error);
             }
         }
@@ -79,13 +76,11 @@ pub(crate) fn all() -> Outcome {
 fn released_tools() -> Outcome {
     let tools = ["-p", "bistable-tools", "--features", "probe"];
     run(cargo("build").arg("--release").args(tools))?;
-    run(cargo("test").args(["--release", "-p", "bistable-probe"]))?;
-    // It looks at the probe's own crate on the way.
-    run(cargo("clippy").args(tools).args(["--", "-D", "warnings"]))
+    run(cargo("test").args(["--release", "-p", "bistable-probe"]))
 }
 
 /// What goes onto each board, each by itself: built together, they would share their crates' features.
-const FIRMWARE: [(Board, &[&str]); 9] = [
+const FIRMWARE: [(Board, &[&str]); 11] = [
     (Board::Mps2An385, &["-p", "mps2-an385-bootloader"]),
     (
         Board::Mps2An385,
@@ -107,6 +102,8 @@ const FIRMWARE: [(Board, &[&str]); 9] = [
         Board::Riscv32Virt,
         &conformance_of("riscv32-virt-bootloader", "riscv32-virt-conformance"),
     ),
+    (Board::Mps2An385, &["-p", "mps2-an385-embassy"]),
+    (Board::Mps2An385, &["-p", "mps2-an385-interrupts"]),
 ];
 
 /// The conformance suite, beside the bootloader in its package.
@@ -129,38 +126,75 @@ fn firmware(report: &mut Report, toolchains: Vec<Toolchain>) {
         })
     });
     if toolchains.iter().all(has_clippy) {
-        report.check("clippy, firmware", || {
-            each("clippy", &["--", "-D", "warnings"])
-        });
+        report.check("clippy, firmware", || each("clippy", &WARNINGS));
     } else {
         report.skip("clippy, firmware", "this toolchain has no clippy");
     }
+    report.check_unless_skipped("the chips", boards::check);
     if let Err(error) = Board::ALL.into_iter().try_for_each(emulator) {
-        for check in [
-            "the figures",
-            "the tools at work",
-            "conformance, on each board",
-            "the demo, on each board",
-            "planted failures",
-        ] {
+        for check in ["the tools at work"].iter().chain(&IN_EMULATORS) {
             report.skip(check, &error);
         }
         return;
     }
-    report.check_unless_skipped("the figures", bench::check);
+    let beside = Beside::start(EMULATED);
     report.check("the tools at work", || {
-        run(cargo("test")
-            .args(["-p", "bistable-tools-tests"])
+        let tests = tests_of_the_tools()?;
+        run(host("test")
+            .args(tests.iter().flat_map(|name| ["--test", name]))
             .env("BISTABLE", built("bistable"))
             .env("BISTABLE_RELEASE", released("bistable")))
     });
-    report.check("conformance, on each board", conformance::on_each_board);
-    match report.check("the demo, on each board", stories::on_each_board) {
-        true => {
-            report.check("planted failures", stories::with_planted_failures);
-        }
-        false => report.skip("planted failures", "they need a demo that comes true"),
+    match beside {
+        Ok(beside) => report.take_over(beside, &IN_EMULATORS),
+        Err(error) => report.fail("the emulators", error),
     }
+}
+
+/// The command whose checks run beside the others.
+pub(crate) const EMULATED: &str = "emulated";
+
+/// What is checked there, in this order.
+const IN_EMULATORS: [&str; 6] = [
+    "the figures",
+    "conformance, on each board",
+    "beats beside an update",
+    "ports, run",
+    "the demo, on each board",
+    "planted failures",
+];
+
+/// What needs emulators more than processors. Everything that it needs is built.
+pub(crate) fn emulated() -> Outcome {
+    let [figures, conformance, beats, ports, demo, planted] = IN_EMULATORS;
+    let mut report = Report::default();
+    report.check_unless_skipped(figures, bench::check);
+    report.check(conformance, conformance::on_each_board);
+    report.check(beats, beats::measure);
+    report.check(ports, boards::run_those_that_can);
+    match report.check(demo, stories::on_each_board) {
+        true => {
+            report.check(planted, stories::with_planted_failures);
+        }
+        false => report.skip(planted, "they need a demo that comes true"),
+    }
+    report.close()
+}
+
+/// The tests of the package that needs more than cargo, by the names of their files.
+fn tests_of_the_tools() -> Result<Vec<String>, String> {
+    let folder = repository().join("tests/tools/tests");
+    let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(&folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        names.extend(
+            path.file_stem()
+                .map(|stem| stem.to_string_lossy().into_owned()),
+        );
+    }
+    names.sort_unstable();
+    Ok(names)
 }
 
 /// The program that these options of cargo make on a board.
@@ -193,68 +227,6 @@ fn has_clippy(toolchain: &Toolchain) -> bool {
     version.is_ok_and(|output| output.status.success())
 }
 
-impl Report {
-    /// Whether it passed.
-    fn check(&mut self, name: &str, check: impl FnOnce() -> Outcome) -> bool {
-        self.check_unless_skipped(name, || check().map(|()| Compared::Equal))
-    }
-
-    /// The same, of a check that may find that it cannot say anything here.
-    fn check_unless_skipped(
-        &mut self,
-        name: &str,
-        check: impl FnOnce() -> Result<Compared, String>,
-    ) -> bool {
-        println!("\n── {name}");
-        let begun = Instant::now();
-        let finding = match check() {
-            Ok(Compared::Equal) => Finding::Passed,
-            Ok(Compared::Skipped(why)) => Finding::Skipped(why),
-            Err(message) => {
-                println!("{message}");
-                Finding::Failed(message)
-            }
-        };
-        let passed = matches!(finding, Finding::Passed);
-        self.0
-            .push((name.to_owned(), finding, begun.elapsed().as_secs()));
-        passed
-    }
-
-    fn skip(&mut self, name: &str, why: &str) {
-        self.0
-            .push((name.to_owned(), Finding::Skipped(why.to_owned()), 0));
-    }
-
-    /// Says what came of each check.
-    fn close(self) -> Outcome {
-        println!();
-        let (mut passed, mut failed, mut skipped) = (0, 0, 0);
-        for (name, finding, seconds) in &self.0 {
-            match finding {
-                Finding::Passed => {
-                    passed += 1;
-                    println!("passed   {seconds:>4} s  {name}");
-                }
-                Finding::Failed(message) => {
-                    failed += 1;
-                    let line = message.lines().next().unwrap_or_default();
-                    println!("FAILED   {seconds:>4} s  {name}: {line}");
-                }
-                Finding::Skipped(why) => {
-                    skipped += 1;
-                    println!("SKIPPED          {name}: {why}");
-                }
-            }
-        }
-        println!("{passed} passed, {failed} failed, {skipped} skipped");
-        match failed {
-            0 => Ok(()),
-            _ => Err("not every check passed".to_owned()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -263,7 +235,7 @@ mod tests {
     fn the_program_of_each_build_is_known() {
         let programs = FIRMWARE.map(|(_, package)| program(package).unwrap());
         let conformance = ["mps2-an385-conformance", "riscv32-virt-conformance"];
-        assert_eq!(programs[7..], conformance);
+        assert_eq!(programs[7..9], conformance);
         assert_eq!(programs[0], "mps2-an385-bootloader");
         assert_eq!(programs[4], programs[5]);
         assert!(program(&["--features", "log"]).is_err());

@@ -26,13 +26,18 @@ pub(crate) fn set_up(boards: &[Board]) -> Outcome {
 
 /// The board that `--board` names.
 pub(crate) fn asked_for(arguments: &[String]) -> Option<Board> {
+    Board::named(asked_for_by("--board", arguments)?)
+}
+
+/// What follows an option, as one word with it or as the next.
+pub(crate) fn asked_for_by<'a>(option: &str, arguments: &'a [String]) -> Option<&'a str> {
     let mut arguments = arguments.iter().map(String::as_str);
-    let name = arguments.find_map(|argument| match argument.strip_prefix("--board") {
+    let value = arguments.find_map(|argument| match argument.strip_prefix(option) {
         Some("") => Some(None),
         Some(rest) => rest.strip_prefix('=').map(Some),
         None => None,
     })?;
-    Board::named(name.or_else(|| arguments.next())?)
+    value.or_else(|| arguments.next())
 }
 
 /// A way to build the firmware of a board.

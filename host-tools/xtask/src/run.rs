@@ -31,6 +31,31 @@ pub(crate) fn cargo(subcommand: &str) -> Command {
     command
 }
 
+/// What does not run on the host, and what only the released tools are built with.
+const NOT_HOST: [&str; 10] = [
+    "bistable-probe",
+    "mps2-an385",
+    "mps2-an385-bootloader",
+    "mps2-an385-c",
+    "mps2-an385-demo",
+    "mps2-an385-embassy",
+    "mps2-an385-interrupts",
+    "riscv32-virt",
+    "riscv32-virt-bootloader",
+    "riscv32-virt-demo",
+];
+
+/// `cargo <subcommand>` for all that runs on the host. Cargo chooses the features of what packages share by the packages
+/// that are asked for: asked for in different company, they would be compiled again.
+pub(crate) fn host(subcommand: &str) -> Command {
+    let mut command = cargo(subcommand);
+    command.arg("--workspace");
+    for package in NOT_HOST {
+        command.args(["--exclude", package]);
+    }
+    command
+}
+
 /// Runs a command in the repository; what it prints is shown.
 pub(crate) fn run(command: &mut Command) -> Outcome {
     let shown = format!("{command:?}");

@@ -13,9 +13,11 @@
     )
 )]
 
+pub mod beats;
 pub mod leftover;
 #[cfg(feature = "defmt")]
 pub mod log;
+pub mod memory_flash;
 #[cfg(feature = "defmt")]
 pub mod panic;
 pub mod pci;

@@ -39,6 +39,8 @@ pub(crate) enum Behaviour {
     ResetsOnceConfirmed,
     /// It resets, unannounced, at each start, once the image after it was rejected because of a crash loop.
     CrashesLater,
+    /// It keeps its beat where the update runs, and so does not keep it: of the applications that measure theirs.
+    BeatsBesideTheUpdate,
 }
 
 /// The behaviour that was patched in.
@@ -54,6 +56,7 @@ pub(crate) fn behaviour() -> Behaviour {
         b'c' => Behaviour::CrashesOnceConfirmed,
         b'a' => Behaviour::ResetsOnceConfirmed,
         b'l' => Behaviour::CrashesLater,
+        b'b' => Behaviour::BeatsBesideTheUpdate,
         _ => Behaviour::Healthy,
     }
 }

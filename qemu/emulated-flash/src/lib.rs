@@ -22,6 +22,7 @@
 //! | --- | --- | --- |
 //! | [`mps2_an385`] | the first 2 MiB of the PSRAM | from its middle on |
 //! | [`riscv32_virt`] | two NOR chips, as one of 32 MiB | a memory of 4 MiB of their own |
+//! | another machine whose memory can be a file: [`InMemory`] | its first part | from its middle on |
 //!
 //! # What a cut leaves
 //!
@@ -62,7 +63,7 @@ pub use chip::{Chip, Plain, clear_bits, fill_erased};
 pub use counters::{Counters, SectorCounters};
 pub use flash::{EmulatedFlash, Error};
 pub use fuses::{FUSES, blow_fuses, blown_fuses};
-pub use geometry::{Geometry, mps2_an385, riscv32_virt};
+pub use geometry::{Geometry, InMemory, mps2_an385, riscv32_virt};
 pub use memory::Memory;
 pub use trigger::{Operation, Operations, Trigger, TriggerState};
 

@@ -7,6 +7,7 @@
 //! 0x0000_0000  SSRAM 4 MiB   the bootloader; loaded again at every reset
 //! 0x2000_0000  RAM   4 MiB   its first 256 bytes survive a reset: the handover (`memory`)
 //! 0x2100_0000  PSRAM 16 MiB  a file of the host: flash (`flash`), executable in place
+//! 0x4000_1000  APB timer 1 (`embassy_time`);  0x4000_2000 dual timer (`timer`)
 //! 0x4000_4000  UART 0        the bootloader's log;  0x4000_5000 UART 1: the application's
 //! 0x4000_8000  watchdog      first expiry NMI (`last_words!`), second reset
 //! 0x4002_8000  FPGAIO        milliseconds since reset (`clock`)
@@ -29,6 +30,8 @@
 )]
 
 pub mod clock;
+#[cfg(feature = "embassy")]
+pub mod embassy_time;
 #[cfg(feature = "ethernet")]
 pub mod ethernet;
 pub mod flash;
@@ -48,6 +51,8 @@ pub mod panic;
 pub mod reset;
 pub mod self_test;
 pub mod stack;
+#[cfg(feature = "interrupts")]
+pub mod timer;
 pub mod uart;
 mod vectors;
 #[cfg(feature = "ethernet")]
@@ -56,5 +61,9 @@ pub mod watchdog;
 
 pub use board_kit::leftover;
 pub use cortex_m_rt::entry;
+#[cfg(feature = "interrupts")]
+pub use cortex_m_rt::{exception, interrupt};
+#[cfg(feature = "interrupts")]
+pub use vectors::{Interrupt, Interrupt as interrupt};
 
 use bistable_port::register;

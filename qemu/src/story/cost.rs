@@ -109,7 +109,7 @@ pub fn cost(places: Places, bootloader: &Path, payload: usize) -> Result<Cost> {
 }
 
 /// A flash file as the factory makes it, with v1.
-fn make_device(world: &World) -> Result<()> {
+pub(super) fn make_device(world: &World) -> Result<()> {
     let (layout, image, factory) = (
         world.places.layout(),
         world.image("v1"),

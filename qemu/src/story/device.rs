@@ -1,5 +1,6 @@
 //! The device of the story: what it says is waited for, and shown.
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -25,13 +26,14 @@ pub(super) struct Device {
 }
 
 impl Device {
-    /// Switches it on, with the bootloader in this file of the world.
-    pub(super) fn start(places: &Places, bootloader: &str) -> Result<Self> {
+    /// Switches it on, with the bootloader in this file of the world and these options of the emulator.
+    pub(super) fn start(places: &Places, bootloader: &str, options: &[OsString]) -> Result<Self> {
         let bootloader = places.file(bootloader);
         let application = places.file("images/v1.img.a.elf");
-        let config = Config::new(places.board, &bootloader, places.file("flash"))
+        let mut config = Config::new(places.board, &bootloader, places.file("flash"))
             .with_program("bootloader", places.file(LOGGING))
             .with_program("application", application);
+        config.options = options.to_vec();
         Ok(Self {
             machine: Machine::start(&config)?,
             last: None,

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
+use bistable_core::layout::Slot;
 
 use super::timeline::observed;
 use super::world::World;
@@ -122,7 +123,7 @@ impl World {
 
     /// Where an address lies in the flash file.
     fn offset_of(&self, address: u32) -> Result<usize> {
-        let flash = &self.product.flash[&self.product.slots_flash];
+        let flash = &self.product.flash[self.product.slot_flash(Slot::A)];
         let offset = address.checked_sub(flash.address);
         Ok(offset.context("an address below the flash")? as usize)
     }

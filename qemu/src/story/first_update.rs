@@ -19,7 +19,7 @@ use super::world::World;
 pub(super) fn factory(world: &mut World, planted: bool) -> Result<()> {
     make_key(world)?;
     let begun = Instant::now();
-    build_bootloader(world)?;
+    build_bootloaders(world)?;
     let v1 = world.build(&Release {
         revoke_below: 0,
         ..Release::new("v1", "1.0.0", 1)
@@ -157,27 +157,9 @@ fn make_key(world: &World) -> Result<()> {
 }
 
 /// Builds the bootloader: with its log for the story, and without to see how large it is.
-fn build_bootloader(world: &World) -> Result<()> {
-    let board = world.places.board;
-    let package = board.bootloader();
-    let toolchain = Toolchain::for_target(board.target())?;
-    let target = world.places.repository.join("target");
-    for features in ["", "log"] {
-        let mut cargo: Command = toolchain.command("build");
-        cargo
-            .current_dir(&world.places.repository)
-            .args(["--quiet", "--profile", "firmware", "-p", &package])
-            .args(["--features", features])
-            .arg("--target-dir")
-            .arg(&target);
-        ensure!(cargo.status()?.success(), "the bootloader does not build");
-        let elf = board.firmware(&target, &package);
-        let name = match features {
-            "" => SILENT,
-            _ => LOGGING,
-        };
-        fs::copy(&elf, world.places.file(name)).with_context(|| elf.display().to_string())?;
-    }
+fn build_bootloaders(world: &World) -> Result<()> {
+    build_bootloader(world, "", SILENT)?;
+    build_bootloader(world, "log", LOGGING)?;
     let text = text_size(&world.places.file(SILENT))?;
     let limit = world.product.bootloader.size;
     observed(
@@ -185,5 +167,23 @@ fn build_bootloader(world: &World) -> Result<()> {
         format!("bootloader, logging off: {text} B of flash"),
     );
     ensure!(text <= limit.into(), "the layout has {limit} B for it");
+    Ok(())
+}
+
+/// Builds it with these features into this file of the world.
+pub(super) fn build_bootloader(world: &World, features: &str, name: &str) -> Result<()> {
+    let board = world.places.board;
+    let package = board.bootloader();
+    let target = world.places.repository.join("target");
+    let mut cargo: Command = Toolchain::for_target(board.target())?.command("build");
+    cargo
+        .current_dir(&world.places.repository)
+        .args(["--quiet", "--profile", "firmware", "-p", &package])
+        .args(["--features", features])
+        .arg("--target-dir")
+        .arg(&target);
+    ensure!(cargo.status()?.success(), "the bootloader does not build");
+    let elf = board.firmware(&target, &package);
+    fs::copy(&elf, world.places.file(name)).with_context(|| elf.display().to_string())?;
     Ok(())
 }

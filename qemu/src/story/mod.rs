@@ -4,6 +4,7 @@
 //! log is decoded; nothing is said because it was intended. Each step begins and ends with the device
 //! switched off, so a story can be begun at any step from a [`World`] that an earlier run left there.
 
+mod beats;
 mod corruption;
 mod cost;
 mod crashing;
@@ -29,6 +30,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+pub use beats::{Rhythm, beats};
 pub use cost::{Cost, Work, cost};
 pub use events::{events, first_difference, missing};
 pub use journal::JournalView;

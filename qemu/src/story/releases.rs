@@ -81,7 +81,7 @@ impl World {
                 add(&format!("--elf-{slot}"), text(&patched));
             }
         } else {
-            add("--package", self.places.board.demo());
+            add("--package", self.package.clone());
             add("--target", self.places.board.target().into());
             add("--profile", "firmware".into());
             add(

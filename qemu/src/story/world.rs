@@ -1,6 +1,6 @@
 //! The world of the story: a folder with flash file, store and images, and the tools that act on it.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -65,6 +65,10 @@ pub struct World {
     pub time_building: Duration,
     /// What counts the bytes between device and server, if anything does.
     pub(super) meter: Option<Meter>,
+    /// The package of the application.
+    pub(super) package: String,
+    /// What else the emulator is told.
+    pub(super) options: Vec<OsString>,
     server: Option<Server>,
 }
 
@@ -98,6 +102,8 @@ impl World {
         println!("seed {seed:#x}");
         Ok(Self {
             product: Product::read(&places.layout())?,
+            package: places.board.demo(),
+            options: Vec::new(),
             places,
             random: fastrand::Rng::with_seed(seed),
             time_building: Duration::ZERO,
@@ -173,7 +179,7 @@ impl World {
 
     /// Bytes of an erase sector of the flash: all of them are equal.
     pub(super) fn sector_size(&self) -> u32 {
-        self.product.flash[&self.product.slots_flash].erase_size
+        self.product.slot_units.erase_size
     }
 
     /// The sectors of a slot.
@@ -224,7 +230,7 @@ impl World {
         let line = format!("10.0.2.2:{port}\n");
         let data = &self.product.partitions["data"];
         self.flash()?.corrupt(data.offset, line.as_bytes())?;
-        Device::start(&self.places, bootloader)
+        Device::start(&self.places, bootloader, &self.options)
     }
 
     /// The port of the update server, which is started if it does not run.

@@ -5,16 +5,9 @@ use core::fmt;
 use bistable_core::digest::Digest;
 use embedded_io::{ErrorType, Read, Write};
 
-use super::{
-    Answer, Ask, ByteRange, Progress, Refusal, Request, RequestError, Response, parse_digest_name,
-};
+use super::exchange::{Exchange, Step};
+use super::{Answer, Ask, Refusal, RequestError, outcome};
 use crate::source::{ReadError, Source};
-
-/// Bytes on the stack for a request's head, and then for each piece of the response.
-const SCRATCH: usize = 512;
-
-/// 64 digits and a line feed.
-const NAME_LEN: usize = 65;
 
 /// A byte stream to one server that can be opened again and again.
 ///
@@ -58,7 +51,7 @@ pub struct Client<'a, C> {
 }
 
 impl<'a, C: Connect> Client<'a, C> {
-    /// A client that will connect when it is first asked for something. `host` is what [`Request::host`]
+    /// A client that will connect when it is first asked for something. `host` is what [`Request::host`](super::Request::host)
     /// is: `name:port`.
     pub const fn new(connection: C, host: &'a str) -> Self {
         Self {
@@ -74,13 +67,9 @@ impl<'a, C: Connect> Client<'a, C> {
     ///
     /// [`Error::NoDigest`] if it says anything else; [`Error`] as for [`Client::get`].
     pub fn latest(&mut self, path: &str) -> Result<Digest, Error<C::Error>> {
-        let mut text = [0; NAME_LEN];
-        let length = match self.get(path, &mut text) {
-            Err(Error::Refused(Refusal::TooLong { .. })) => return Err(Error::NoDigest),
-            answer => answer?,
-        };
-        let text = text.get(..length).unwrap_or_default();
-        parse_digest_name(text).ok_or(Error::NoDigest)
+        let mut text = [0; outcome::NAME_LEN];
+        let length = self.get(path, &mut text);
+        outcome::digest(length, &text)
     }
 
     /// Reads all of the small file at `path` to the start of `buffer`, and returns its length in bytes.
@@ -89,10 +78,8 @@ impl<'a, C: Connect> Client<'a, C> {
     ///
     /// [`Error`]; among others a [`Refusal::TooLong`] if the file is longer than `buffer`.
     pub fn get(&mut self, path: &str, buffer: &mut [u8]) -> Result<usize, Error<C::Error>> {
-        match self.exchange(path, Ask::Whole, &[], buffer)? {
-            Answer::Body(length) => Ok(length),
-            _ => Err(Error::Refused(Refusal::Malformed)),
-        }
+        let answer = self.exchange(path, Ask::Whole, &[], buffer)?;
+        outcome::whole(answer)
     }
 
     /// Fills `buffer` with the bytes at `offset` of the file at `path`: see [`Source::read`].
@@ -109,14 +96,9 @@ impl<'a, C: Connect> Client<'a, C> {
         if buffer.is_empty() {
             return Ok(());
         }
-        let range = ByteRange::new(offset, buffer.len())
-            .ok_or(ReadError::Failed(Error::Request(RequestError::Range)))?;
-        match self.exchange(path, Ask::Range(range), &[], buffer) {
-            Ok(Answer::Body(length)) if length == buffer.len() => Ok(()),
-            Ok(Answer::EndsAt(length)) => Err(ReadError::EndsAt(length)),
-            Ok(_) => Err(ReadError::Failed(Error::Refused(Refusal::WrongRange))),
-            Err(error) => Err(ReadError::Failed(error)),
-        }
+        let ask = outcome::range(offset, buffer.len())?;
+        let result = self.exchange(path, ask, &[], buffer);
+        outcome::filled(result, buffer.len())
     }
 
     /// Hands `content` to the server.
@@ -130,10 +112,8 @@ impl<'a, C: Connect> Client<'a, C> {
     pub fn post(&mut self, path: &str, content: &[u8]) -> Result<(), Error<C::Error>> {
         self.close();
         let length = content.len();
-        match self.exchange(path, Ask::Post { length }, content, &mut [])? {
-            Answer::Accepted => Ok(()),
-            _ => Err(Error::Refused(Refusal::Malformed)),
-        }
+        let answer = self.exchange(path, Ask::Post { length }, content, &mut [])?;
+        outcome::accepted(answer)
     }
 
     /// The file at `path`, to be read piece by piece.
@@ -156,76 +136,27 @@ impl<'a, C: Connect> Client<'a, C> {
         content: &[u8],
         body: &mut [u8],
     ) -> Result<Answer, Error<C::Error>> {
-        let request = Request {
-            host: self.host,
-            path,
-            ask,
-        };
-        let mut response = Response::new(ask, body);
-        let kept = self.open;
-        let result = self.attempt(&request, content, &mut response);
-        if kept && response.is_untouched() {
-            return self.attempt(&request, content, &mut response);
-        }
-        result
-    }
-
-    /// One attempt, over the connection that is open or else a new one. It is open afterwards only if it
-    /// can carry another request.
-    fn attempt(
-        &mut self,
-        request: &Request<'_>,
-        content: &[u8],
-        response: &mut Response<'_>,
-    ) -> Result<Answer, Error<C::Error>> {
-        let mut scratch = [0; SCRATCH];
-        let head = request.write(&mut scratch).map_err(Error::Request)?;
-        if !self.open {
-            self.connection.connect().map_err(Error::Connect)?;
-            self.open = true;
-        }
-        let sent = self.send(head, content);
-        let result = sent.and_then(|()| self.receive(response, &mut scratch));
-        if !response.is_reusable() {
-            self.close();
-        }
-        result
-    }
-
-    fn send(&mut self, head: &[u8], content: &[u8]) -> Result<(), Error<C::Error>> {
-        self.write_all(head)?;
-        self.write_all(content)?;
-        self.connection.flush().map_err(Error::Connection)
-    }
-
-    /// As that of `embedded-io`, but a connection that takes nothing is closed, not a reason to panic.
-    fn write_all(&mut self, mut bytes: &[u8]) -> Result<(), Error<C::Error>> {
-        while !bytes.is_empty() {
-            let count = self.connection.write(bytes).map_err(Error::Connection)?;
-            bytes = match bytes.get(count..) {
-                Some(rest) if count > 0 => rest,
-                _ => return Err(Error::Closed),
-            };
-        }
-        Ok(())
-    }
-
-    fn receive(
-        &mut self,
-        response: &mut Response<'_>,
-        scratch: &mut [u8],
-    ) -> Result<Answer, Error<C::Error>> {
-        loop {
-            let count = self.connection.read(scratch).map_err(Error::Connection)?;
-            let bytes = scratch.get(..count).unwrap_or_default();
-            if bytes.is_empty() {
-                return Err(Error::Closed);
-            }
-            match response.receive(bytes).map_err(Error::Refused)? {
-                Progress::Incomplete => {}
-                Progress::Complete(answer) => return Ok(answer),
+        let exchange = Exchange::new(self.host, path, ask, content, body, self.open);
+        let mut exchange = exchange.map_err(Error::Request)?;
+        let connection = &mut self.connection;
+        while let Some(step) = exchange.step() {
+            match step {
+                Step::Close => connection.close(),
+                Step::Connect => exchange.connected(connection.connect()),
+                Step::Send(bytes) => {
+                    let count = connection.write(bytes);
+                    exchange.sent(count);
+                }
+                Step::Flush => exchange.flushed(connection.flush()),
+                Step::Receive(buffer) => {
+                    let count = connection.read(buffer);
+                    exchange.received(count);
+                }
             }
         }
+        let (result, open) = exchange.end();
+        self.open = open;
+        result
     }
 }
 

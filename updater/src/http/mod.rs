@@ -2,8 +2,8 @@
 //!
 //! The protocol (RFC 9112, and RFC 9110 §14 for ranges) is bytes in, bytes out: [`Request::write`]
 //! puts a request's head into a buffer, [`Response::receive`] takes what came back, however it was
-//! split on the way. [`Client`] drives the two over a blocking `embedded-io` connection; an async task
-//! drives the same two over its own.
+//! split on the way. [`Exchange`] is the two and the rules of a connection that is kept open. [`Client`] drives it over a
+//! blocking `embedded-io` connection; the asynchronous client of `bistable-async` drives the same one over its own.
 //!
 //! ```text
 //!   Ask ──► Request::write ──► bytes ──► server ──► bytes ──► Response::receive ──► Answer or Refusal
@@ -24,9 +24,11 @@
 mod ask;
 mod client;
 mod content_range;
+mod exchange;
 mod field;
 mod head;
 mod name;
+pub mod outcome;
 mod receipts;
 mod refusal;
 mod request;
@@ -35,9 +37,10 @@ mod verdict;
 
 pub use ask::{Ask, ByteRange};
 pub use client::{Client, Connect, Error, HttpSource};
+pub use exchange::{Exchange, Step};
 pub use head::FIELDS_MAX;
 pub use name::parse_digest_name;
-pub use receipts::{Delivery, FRAMED_LEN, RECEIPTS_MAX, Receipts};
+pub use receipts::{ANSWER_LEN, Delivery, FRAMED_LEN, RECEIPTS_MAX, Receipts};
 pub use refusal::Refusal;
 pub use request::{Request, RequestError};
 pub use response::{HEAD_MAX, INTERIM_MAX, Progress, Response};

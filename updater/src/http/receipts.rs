@@ -18,8 +18,8 @@ pub const FRAMED_LEN: usize = MAX_LEN + LENGTH_LEN;
 
 const LENGTH_LEN: usize = 2;
 
-/// Where the answer goes: a challenge, or a line.
-const ANSWER_LEN: usize = 512;
+/// Length of the buffer for the answer, in bytes: a challenge, or a line.
+pub const ANSWER_LEN: usize = 512;
 
 /// Receipts that are sent together: a body of at most `N` bytes, [`FRAMED_LEN`] for each are enough.
 #[derive(Clone, Debug, Default)]
@@ -84,10 +84,22 @@ impl<C: Connect> Client<'_, C> {
             length: content.len(),
         };
         let mut answer = [0; ANSWER_LEN];
-        match self.exchange(path, ask, content, &mut answer)? {
-            Answer::Accepted => Ok(Delivery::Kept),
+        let result = self.exchange(path, ask, content, &mut answer)?;
+        Delivery::of(result, &answer)
+    }
+}
+
+impl Delivery {
+    /// What an answer to [`Ask::Submit`] means, with the body that it speaks of at the start of `body`.
+    ///
+    /// # Errors
+    /// [`Refusal::Status`] if the server declined without saying why; [`Refusal::Malformed`] if the answer is to something
+    /// else.
+    pub fn of<E>(answer: Answer, body: &[u8]) -> Result<Self, Error<E>> {
+        match answer {
+            Answer::Accepted => Ok(Self::Kept),
             Answer::Declined { status, length } => {
-                let text = answer.get(..length).unwrap_or_default();
+                let text = body.get(..length).unwrap_or_default();
                 declined(status, text).ok_or(Error::Refused(Refusal::Status(status)))
             }
             _ => Err(Error::Refused(Refusal::Malformed)),

@@ -4,20 +4,23 @@ use bistable_core::fuses::NoFuses;
 use bistable_core::handover::HANDOVER_LEN;
 use bistable_core::layout::Slot;
 use bistable_updater::Platform;
+use bistable_updater::locks::{Lock, Locks};
 use embassy_futures::block_on;
 use embassy_nrf::buffered_uarte::{BufferedUarte, Error, InterruptHandler};
 use embassy_nrf::nvmc::Nvmc;
+use embassy_nrf::pac::{self, acl::vals::Write};
 use embassy_nrf::{bind_interrupts, peripherals::UARTE0, uarte};
 use embassy_time::Instant;
 use static_cell::StaticCell;
 
-use crate::{HANDOVER, Hardware, Watchdog};
+use crate::{HANDOVER, Hardware, Watchdog, layout};
 
 bind_interrupts!(struct Interrupts {
     UARTE0 => InterruptHandler<UARTE0>;
 });
 
-/// Bytes of each direction that may wait: more than an answer's head and a chunk, since nobody reads while flash is erased.
+/// Bytes of each direction that may wait. What is asked for is read before any of it is written, so nothing comes
+/// while flash is busy and the processor stands still.
 const BUFFER: usize = 1024;
 
 /// Starts the clocks; returns the chip and a serial line: 115,200 baud, TXD on P0.06, RXD on P0.08, as on the nRF52840 DK.
@@ -26,7 +29,12 @@ const BUFFER: usize = 1024;
 /// The second time.
 pub fn start() -> (Hardware, Line) {
     static BUFFERS: StaticCell<[[u8; BUFFER]; 2]> = StaticCell::new();
-    let chip = embassy_nrf::init(embassy_nrf::config::Config::default());
+    let mut config = embassy_nrf::config::Config::default();
+    // Otherwise the HAL opens the debug port, in UICR and for good: whether it is open is the factory's decision.
+    config.debug = embassy_nrf::config::Debug::NotConfigured;
+    // The internal oscillator is not exact enough for a serial line.
+    config.hfclk_source = embassy_nrf::config::HfclkSource::ExternalXtal;
+    let chip = embassy_nrf::init(config);
     let [receive, send] = BUFFERS.init([[0; BUFFER]; 2]);
     let line = BufferedUarte::new(
         chip.UARTE0,
@@ -74,6 +82,28 @@ impl Platform for Hardware {
 
     fn fuses(&mut self) -> &mut NoFuses {
         &mut self.fuses
+    }
+
+    /// The bootloader's access control list holds until the next reset, when it is made anew (6.1). Zero in
+    /// `APPROTECT` closes the debug port of every revision; erased, only that of later ones, so nothing is said (4.8.2).
+    fn locks(&self) -> Locks {
+        let list = pac::ACL.acl(0);
+        let is_listed = list.addr().read() == layout::bootloader::OFFSET
+            && list.size().read() == layout::bootloader::SIZE
+            && list.perm().read().write() == Write::Disable;
+        Locks {
+            readout: match pac::UICR.approtect().read().0 & 0xFF {
+                0x00 => Lock::Locked,
+                0x5A => Lock::Open,
+                _ => Lock::Unknown,
+            },
+            bootloader: match is_listed {
+                true => Lock::Locked,
+                false => Lock::Open,
+            },
+            // The example has no device key.
+            ..Locks::default()
+        }
     }
 
     fn now(&self) -> u64 {

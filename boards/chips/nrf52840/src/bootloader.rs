@@ -8,7 +8,7 @@ use bistable_core::verify::Verified;
 use bistable_core::version::Version;
 use bistable_port::cortex_m;
 use embassy_nrf::nvmc::Nvmc;
-use embassy_nrf::pac::{ACL, acl::vals::Write};
+use embassy_nrf::pac::{ACL, POWER, acl::vals::Write};
 
 use crate::{HANDOVER, Hardware, Watchdog, layout};
 
@@ -34,8 +34,21 @@ impl Board for Hardware {
         (&mut self.flash, &mut self.watchdog)
     }
 
+    /// Why the processor started (5.3.7): reasons stay until they are cleared, which this does. The pin comes first, for it may
+    /// set the others, too (anomaly 136).
     fn reset_reason(&mut self) -> Option<ResetReason> {
-        Some(crate::reset_reason())
+        let reasons = POWER.resetreas();
+        let found = reasons.read();
+        reasons.write_value(found);
+        Some(match found {
+            _ if found.resetpin() => ResetReason::Pin,
+            _ if found.dog() => ResetReason::Watchdog,
+            _ if found.lockup() => ResetReason::LockUp,
+            _ if found.sreq() => ResetReason::Software,
+            // Neither power-on nor brown-out sets a bit.
+            _ if found.0 == 0 => ResetReason::PowerOn,
+            _ => ResetReason::Unknown,
+        })
     }
 
     fn load_handover(&mut self) -> [u8; HANDOVER_LEN] {

@@ -8,8 +8,6 @@ mod application;
 #[cfg(feature = "bootloader")]
 mod bootloader;
 
-#[cfg(feature = "bootloader")]
-use bistable_core::reset::ResetReason;
 use bistable_port::survivor::Survivor;
 use embassy_nrf::nvmc::Nvmc;
 use embassy_nrf::pac;
@@ -81,21 +79,4 @@ pub fn feed() {
 /// Requests a reset.
 pub fn reset() -> ! {
     cortex_m::peripheral::SCB::sys_reset()
-}
-
-/// Why the processor started (5.3.7): several may be set, for they stay until they are cleared, which this does.
-#[cfg(feature = "bootloader")]
-fn reset_reason() -> ResetReason {
-    let reasons = pac::POWER.resetreas();
-    let found = reasons.read();
-    reasons.write_value(found);
-    match found {
-        _ if found.dog() => ResetReason::Watchdog,
-        _ if found.lockup() => ResetReason::LockUp,
-        _ if found.sreq() => ResetReason::Software,
-        _ if found.resetpin() => ResetReason::Pin,
-        // Neither power-on nor brown-out sets a bit.
-        _ if found.0 == 0 => ResetReason::PowerOn,
-        _ => ResetReason::Unknown,
-    }
 }

@@ -291,8 +291,7 @@ fn units(arguments: &Arguments) -> Result<Vec<UnitOnProbe>, Error> {
     Ok(selectors.into_iter().map(unit).collect())
 }
 
-/// The flashes with all that units have in common, and the digests of that: of the file, and of the flash with the
-/// slots.
+/// The flashes with all that units have in common, and the digests of that: of the file, and of the row of flashes.
 fn contents(arguments: &Arguments, facts: &Facts) -> Result<(Vec<Contents>, [Digest; 2]), Error> {
     let (layout, path, product) = (&arguments.layout, &arguments.common, &facts.product);
     let bytes = files::read(path, "read what all units have in common")?;
@@ -318,22 +317,24 @@ fn contents(arguments: &Arguments, facts: &Facts) -> Result<(Vec<Contents>, [Dig
             place.ok_or_else(refuse)?.copy_from_slice(&piece.data);
         }
     } else {
-        let slots = contents
-            .iter_mut()
-            .find(|it| it.name == product.slots_flash);
-        match slots.filter(|slots| slots.bytes.len() == bytes.len()) {
-            Some(slots) => slots.bytes.copy_from_slice(&bytes),
+        let only = facts.row.only();
+        let only = only.and_then(|only| contents.iter_mut().find(|it| it.name == only.name));
+        match only.filter(|only| only.bytes.len() == bytes.len()) {
+            Some(only) => only.bytes.copy_from_slice(&bytes),
             None => {
                 return Err(Error::unexpected(
                     path,
                     format!("{} bytes that are no Intel HEX", bytes.len()),
-                    format!("all of flash `{}`, or Intel HEX", product.slots_flash),
+                    match facts.row.only() {
+                        Some(only) => format!("all of flash `{}`, or Intel HEX", only.name),
+                        None => format!("Intel HEX, for it is of {}", facts.row.names()),
+                    },
                     "make it with `bistable factory build`, without --serial",
                 ));
             }
         }
     }
-    let digests = [Digest::of(&bytes), without_bootloader(product, &contents)];
+    let digests = [Digest::of(&bytes), without_bootloader(facts, &contents)];
     if let Some(path) = &arguments.bootloader {
         let flash = &product.bootloader.flash;
         if let Some(flash) = contents.iter_mut().find(|it| it.name == *flash) {
@@ -351,18 +352,21 @@ fn contents(arguments: &Arguments, facts: &Facts) -> Result<(Vec<Contents>, [Dig
     Ok((contents, digests))
 }
 
-/// The digest of the flash with the slots, as `factory provision` records it: the bootloader is no part of it.
-fn without_bootloader(product: &Product, contents: &[Contents]) -> Digest {
-    let slots = contents.iter().find(|it| it.name == product.slots_flash);
-    let mut bytes = slots.map_or_else(Vec::new, |slots| slots.bytes.clone());
+/// The digest of the row of flashes, as `factory provision` records it: the bootloader is no part of it.
+fn without_bootloader(facts: &Facts, contents: &[Contents]) -> Digest {
+    let mut bytes = Vec::new();
+    for in_row in facts.row.flashes() {
+        let own = contents.iter().find(|it| it.name == in_row.name);
+        bytes.extend_from_slice(own.map_or(&[], |own| &own.bytes));
+    }
     let Partition {
         flash,
         offset,
         size,
-    } = &product.bootloader;
-    let place = *offset as usize..(*offset + *size) as usize;
-    if *flash == product.slots_flash
-        && let Some(bootloader) = bytes.get_mut(place)
+    } = &facts.product.bootloader;
+    if let Some(start) = facts.row.start(flash)
+        && let Some(behind) = bytes.get_mut(start + *offset as usize..)
+        && let Some(bootloader) = behind.get_mut(..*size as usize)
     {
         bootloader.fill(ERASED);
     }
@@ -471,4 +475,50 @@ fn address(product: &Product, partition: &Partition) -> Option<u32> {
 /// The serial number in the block at the start of these bytes.
 pub(super) fn serial_in(block: &[u8; MAX_LEN]) -> Option<String> {
     Identity::decode(block).map(|identity| identity.serial.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bistable_layout::Ring;
+
+    /// The bootloader on the first of two flashes that make the row, a run of other sectors between them.
+    fn facts() -> Facts {
+        let text = include_str!("../../../layout/tests/golden/layout.toml")
+            .replace("[journal]\nflash = \"main\"", "[journal]\nflash = \"boot\"")
+            .replace(
+                "size = 0x1_0000\nerase_size = 4096",
+                "size = 0x2_0000\nerase_size = 4096",
+            )
+            .replace("offset = 0\nsectors = 3", "offset = 0x1_0000\nsectors = 3");
+        let product = Product::parse(&text, Path::new("/product")).unwrap();
+        let ring = include_str!("../../../layout/tests/golden/ring.toml");
+        Facts::new(product, Ring::parse(ring).unwrap())
+    }
+
+    #[test]
+    fn what_is_common_is_the_row_of_flashes_in_their_order_without_the_bootloader() {
+        let facts = facts();
+        let names: Vec<_> = facts
+            .row
+            .flashes()
+            .iter()
+            .map(|it| it.name.as_str())
+            .collect();
+        assert_eq!(names, ["boot", "main"]);
+        let filled = |name: &str, byte: u8| {
+            let mut contents = Contents::erased(Path::new(""), &facts.product, name).unwrap();
+            contents.bytes.fill(byte);
+            contents
+        };
+        let (boot, main) = (filled("boot", 1), filled("main", 2));
+        let expected = [
+            vec![ERASED; 0x1_0000],
+            vec![1; 0x1_0000],
+            main.bytes.clone(),
+        ]
+        .concat();
+        let digest = without_bootloader(&facts, &[main, boot]);
+        assert_eq!(digest, Digest::of(&expected));
+    }
 }

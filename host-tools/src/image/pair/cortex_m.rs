@@ -61,6 +61,9 @@ mod tests {
 
     const DISTANCE: u32 = 0x0008_0000;
 
+    /// From internal flash at 0x0804_0000 to QSPI at 0x9000_0000: more than half of the address space.
+    const FAR: u32 = 0x87FC_0000;
+
     /// MOVW (`top` false) or MOVT into a register.
     fn wide_move(top: bool, register: u16, immediate: u16) -> [u8; 4] {
         let t = u16::from(top) << 7;
@@ -87,8 +90,8 @@ mod tests {
     #[test]
     fn halves_of_an_address_in_instructions_are_explained() {
         for address in [0x2102_1234_u32, 0x2102_F800] {
-            for distance in [DISTANCE, 0x0008_1000] {
-                let moved = address + distance;
+            for distance in [DISTANCE, 0x0008_1000, FAR, FAR - 0x1000] {
+                let moved = address.wrapping_add(distance);
                 let link = |address: u32| {
                     let low = wide_move(false, 1, address as u16);
                     let high = wide_move(true, 1, (address >> 16) as u16);

@@ -283,7 +283,7 @@ mod tests {
     #[test]
     fn both_parts_of_an_address_in_the_slot_are_explained() {
         for address in [0x2220_1234_u32, 0x2220_1FFC, 0x2220_1800, 0x2220_17FF] {
-            for distance in [DISTANCE, 0x2_8800, 0x1_0004, 0xFFFD_7800] {
+            for distance in [DISTANCE, 0x2_8800, 0x1_0004, 0xFFFD_7800, 0x87FC_0000] {
                 let links = [address, address.wrapping_add(distance)];
                 for lower in [
                     |low| lower(ADDI, 10, low),

@@ -1,16 +1,24 @@
 //! The LAN9118 Ethernet controller (SMSC data sheet, "LAN9118 High Performance Single-Chip 10/100"),
-//! polled, as a device for smoltcp.
+//! polled: what is done with its registers.
+//!
+//! `polled` is its face for smoltcp, and `woken`, with the feature `embassy`, that for embassy-net.
 //!
 //! Frames go through four FIFOs: data and status, each for sending and receiving. The bus has 32 bits
 //! and is little-endian: the first byte of a frame is in the lowest bits of its first word. Received
 //! frames carry their four bytes of FCS, and their length counts them.
 
-use board_net::{Controller, LONGEST_FRAME, MacAddress};
-use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
-use smoltcp::time::Instant;
+mod polled;
+#[cfg(feature = "embassy")]
+mod woken;
 
+use board_net::{LONGEST_FRAME, MacAddress};
+
+use crate::clock;
 use crate::register::{Block, Register};
-use crate::{clock, wake};
+
+pub use polled::{Received, ToSend};
+#[cfg(feature = "embassy")]
+pub use woken::{Woken, frame_came};
 
 // SAFETY: AN385 table 3-1: the Ethernet controller is here. It is a slave with FIFOs inside and masters no
 // bus. The FIFO ports read at will; all that can go wrong is a lost frame.
@@ -26,7 +34,13 @@ const HARDWARE_CONFIGURATION: Register = ETHERNET.register(0x74);
 const RECEIVE_FIFO_INFORMATION: Register = ETHERNET.register(0x7C);
 const TRANSMIT_FIFO_INFORMATION: Register = ETHERNET.register(0x80);
 const POWER_MANAGEMENT: Register = ETHERNET.register(0x84);
+#[cfg(feature = "embassy")]
+const INTERRUPT_CONFIGURATION: Register = ETHERNET.register(0x54);
+#[cfg(feature = "embassy")]
+const INTERRUPT_STATUS: Register = ETHERNET.register(0x58);
 const INTERRUPT_ENABLE: Register = ETHERNET.register(0x5C);
+#[cfg(feature = "embassy")]
+const FIFO_LEVELS: Register = ETHERNET.register(0x68);
 const MAC_COMMAND: Register = ETHERNET.register(0xA4);
 const MAC_DATA: Register = ETHERNET.register(0xA8);
 
@@ -156,93 +170,24 @@ impl<'b> Ethernet<'b> {
     }
 }
 
-impl Controller for Ethernet<'static> {
-    type Buffers = Buffers;
-    type Error = Error;
-
-    const EMPTY: Buffers = Buffers::new();
-
-    fn start(buffers: &'static mut Buffers, address: MacAddress) -> Result<Self, Error> {
-        clock::start();
-        wake::start();
-        Ethernet::start(buffers, address)
-    }
-
-    fn now() -> u64 {
-        clock::now()
-    }
-
-    fn jitter() -> u32 {
-        clock::within_millisecond()
-    }
-}
-
-/// A frame that has arrived.
-#[derive(Debug)]
-pub struct Received<'f> {
-    frame: &'f [u8],
-}
-
-impl RxToken for Received<'_> {
-    fn consume<R, F: FnOnce(&[u8]) -> R>(self, read: F) -> R {
-        read(self.frame)
-    }
-}
-
-/// Room for a frame to be sent.
-#[derive(Debug)]
-pub struct ToSend<'f> {
-    buffer: &'f mut [[u8; 4]; BUFFER_WORDS],
-}
-
-impl TxToken for ToSend<'_> {
-    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, write: F) -> R {
-        let bytes = self.buffer.as_flattened_mut();
-        // smoltcp keeps to the longest frame that the device says it can send.
-        let end = length.min(bytes.len());
-        let result = write(bytes.get_mut(..end).unwrap_or_default());
-        send(self.buffer, end);
-        result
-    }
-}
-
-impl Device for Ethernet<'_> {
-    type RxToken<'a>
-        = Received<'a>
-    where
-        Self: 'a;
-    type TxToken<'a>
-        = ToSend<'a>
-    where
-        Self: 'a;
-
-    fn receive(&mut self, _: Instant) -> Option<(Received<'_>, ToSend<'_>)> {
-        if !can_send() {
-            return None;
-        }
-        let length = self.take_frame()?;
-        let Buffers { receive, transmit } = &mut *self.buffers;
-        let frame = receive.as_flattened().get(..length)?;
-        Some((Received { frame }, ToSend { buffer: transmit }))
-    }
-
-    fn transmit(&mut self, _: Instant) -> Option<ToSend<'_>> {
-        let buffer = &mut self.buffers.transmit;
-        can_send().then_some(ToSend { buffer })
-    }
-
-    fn capabilities(&self) -> DeviceCapabilities {
-        let mut capabilities = DeviceCapabilities::default();
-        capabilities.medium = Medium::Ethernet;
-        capabilities.max_transmission_unit = LONGEST_FRAME;
-        capabilities
-    }
-}
-
 /// Whether the longest frame with its two command words fits the FIFO now.
 fn can_send() -> bool {
     const NEEDED: u32 = 4 * (BUFFER_WORDS as u32 + 2);
     TRANSMIT_FIFO_INFORMATION.read() & 0xFFFF >= NEEDED
+}
+
+/// Sends the frame of `length` bytes that `write` puts into the buffer. Whoever asks keeps to the longest frame that the
+/// device says it can send.
+fn send_with<R>(
+    buffer: &mut [[u8; 4]; BUFFER_WORDS],
+    length: usize,
+    write: impl FnOnce(&mut [u8]) -> R,
+) -> R {
+    let bytes = buffer.as_flattened_mut();
+    let end = length.min(bytes.len());
+    let result = write(bytes.get_mut(..end).unwrap_or_default());
+    send(buffer, end);
+    result
 }
 
 /// Sends the first `length` bytes of `words` as one frame.
@@ -251,7 +196,7 @@ fn send(words: &[[u8; 4]], length: usize) {
     while TRANSMIT_FIFO_INFORMATION.read() >> 16 & 0xFF != 0 {
         let _ = TRANSMIT_STATUS.read();
     }
-    let size = length as u32; // At most 1,520: `ToSend` has no more room.
+    let size = length as u32; // At most 1,520: the buffer has no more room.
     TRANSMIT_DATA.write(FIRST_SEGMENT | LAST_SEGMENT | size);
     TRANSMIT_DATA.write(size);
     for word in words.iter().take(length.div_ceil(4)) {

@@ -1,0 +1,8 @@
+//! Generates linker script and constants from the product's layout, for the slot that is asked for.
+
+fn main() {
+    bistable_layout::build::application("../layout.toml");
+    for argument in ["--nmagic", "-Tlink.x", "-Tdefmt.x"] {
+        println!("cargo::rustc-link-arg-bins={argument}");
+    }
+}
