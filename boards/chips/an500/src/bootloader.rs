@@ -1,7 +1,7 @@
 //! The machine, as the bootloader sees it.
 
 use bistable_bootloader::Board;
-use bistable_core::fuses::Fuses;
+use bistable_core::fuses::Fuses as _;
 use bistable_core::handover::HANDOVER_LEN;
 use bistable_core::layout::Slot;
 use bistable_core::reset::ResetReason;
