@@ -73,8 +73,8 @@ impl Keeper {
         Ok((Self(sender), found))
     }
 
-    /// Keeps `receipts`, of which those that came with `true` are fresh, up to the first whose chain does not go on
-    /// there. `None` if the disk failed.
+    /// Keeps `receipts`, of which those that came with `true` are fresh: of each unit up to the first whose chain does not go
+    /// on there. One verdict for each, in their order. `None` if the disk failed.
     pub async fn keep(&self, receipts: Vec<(Authentic, bool)>) -> Option<Vec<Verdict>> {
         let (answer, answered) = oneshot::channel();
         let job = Job { receipts, answer };

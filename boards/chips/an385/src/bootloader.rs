@@ -1,6 +1,7 @@
 //! The machine, as the bootloader sees it.
 
 use bistable_bootloader::Board;
+use bistable_core::fuses::Fuses as _;
 use bistable_core::handover::HANDOVER_LEN;
 use bistable_core::layout::Slot;
 use bistable_core::reset::ResetReason;
@@ -43,6 +44,10 @@ impl Board for Hardware {
 
     fn store_handover(&mut self, block: &[u8; HANDOVER_LEN]) {
         HANDOVER.store(block);
+    }
+
+    fn fused_floor(&mut self) -> u32 {
+        self.fuses.floor()
     }
 
     fn recover(&mut self) {

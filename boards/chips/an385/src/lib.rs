@@ -53,7 +53,6 @@ type Flash = memory_flash::Flash<Psram>;
 pub struct Hardware {
     flash: Flash,
     watchdog: Watchdog,
-    #[cfg(feature = "application")]
     fuses: memory_flash::FloorFuses<Psram>,
 }
 
@@ -69,7 +68,6 @@ impl Hardware {
         Self {
             flash,
             watchdog: Watchdog,
-            #[cfg(feature = "application")]
             fuses: memory_flash::FloorFuses::new(),
         }
     }
@@ -89,8 +87,8 @@ const LOCKED: u32 = 0;
 /// Two seconds of the 25 MHz clock.
 const PERIOD: u32 = 50_000_000;
 
-/// The watchdog (DDI0479 4.6): an NMI after 2 s, a reset after 4 s, longer than any erase. Its registers are locked but
-/// for the moment of feeding.
+/// The watchdog (DDI0479 4.6): an NMI after 2 s, which nothing here handles, so the program stands still; a reset after 4 s.
+/// No erase may take longer than 2 s. Its registers are locked but for the moment of feeding.
 pub struct Watchdog;
 
 impl bistable_core::watchdog::Watchdog for Watchdog {

@@ -70,8 +70,8 @@ const PERIOD: u32 = 8_000_000;
 /// MHz of the crystal, and more or less of the ring oscillator, which runs before it.
 const MHZ: u16 = 12;
 
-/// All that the watchdog may reset (7.4.4), but the oscillators, and what keeps the architecture: the processors would start as
-/// Arm's, and the ROM would have the watchdog reset the chip once more.
+/// All that the watchdog may reset (7.4), but the oscillators and the first stage, which is a debugger's; the ROM leaves that
+/// alone, too.
 const RESETS: u32 = 0x1FF_FFF2;
 
 /// Says in a scratch register, which only a reset of the whole chip clears, that the watchdog's last reason is one of ours. The

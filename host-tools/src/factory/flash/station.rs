@@ -342,11 +342,13 @@ fn contents(arguments: &Arguments, facts: &Facts) -> Result<(Vec<Contents>, [Dig
         }
     }
     refuse_one_units(path, product, &contents)?;
-    // A flash on which nothing lies is left as it is, such as that of a bootloader which was flashed before.
+    // A flash that has nothing of the row is left as it is, such as that of a bootloader which was flashed before. An
+    // empty slot is of the row: what lay there before must not boot.
     let own = [IDENTITY_PARTITION, KEY_PARTITION].map(|name| product.partitions.get(name));
     contents.retain(|contents| {
         let mut own = own.iter().flatten();
-        own.any(|partition| partition.flash == contents.name)
+        facts.row.start(&contents.name).is_some()
+            || own.any(|partition| partition.flash == contents.name)
             || contents.bytes.iter().any(|byte| *byte != ERASED)
     });
     Ok((contents, digests))

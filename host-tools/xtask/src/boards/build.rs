@@ -7,6 +7,7 @@ use std::process::Command;
 
 use bistable_firmware::Toolchain;
 use bistable_layout::Product;
+use bistable_qemu::ram_routine::{self, May};
 use object::{Object as _, ObjectSegment as _};
 
 use super::port::{Port, built_programs, workspace};
@@ -43,6 +44,10 @@ pub(crate) fn build(port: &Port) -> Result<Built, String> {
     let bootloader = compile(port, "bootloader")?;
     let a = compile_for(port, "application", Some("A"))?;
     let b = compile_for(port, "application", Some("B"))?;
+    if port.about.calls_from_ram {
+        what_runs_from_ram(&bootloader)?;
+        what_runs_from_ram(&a)?;
+    }
     if port.can_be_run() {
         compile(port, "conformance")?;
     }
@@ -123,6 +128,13 @@ pub(crate) fn compile_for(port: &Port, what: &str, slot: Option<&str>) -> Result
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     fs::copy(&program, &copy).map_err(|error| format!("{}: {error}", program.display()))?;
     Ok(copy)
+}
+
+/// Nothing of it may lie in flash, or be fetched from there.
+fn what_runs_from_ram(elf: &Path) -> Outcome {
+    let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", elf.display());
+    let bytes = fs::read(elf).map_err(|error| failed(&error))?;
+    ram_routine::check(&bytes, May::CallWhatItIsHanded).map_err(|unfit| failed(&unfit))
 }
 
 /// Where cargo keeps what it fetched.

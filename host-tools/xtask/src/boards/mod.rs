@@ -18,6 +18,8 @@ mod port;
 mod run;
 mod table;
 
+use std::fs;
+
 use crate::bench::Compared;
 use crate::demo::{asked_for_by, host_tools};
 use crate::run::Outcome;
@@ -82,6 +84,8 @@ pub(crate) fn run_those_that_can() -> Outcome {
 }
 
 fn build_all() -> Result<Vec<(Port, Built)>, String> {
+    // What is left of another time must not be taken for what is built now. Fails if there is nothing.
+    let _ = fs::remove_dir_all(port::built_programs());
     let ports = Port::all()?.into_iter();
     ports
         .map(|port| {

@@ -34,6 +34,9 @@ pub(crate) struct About {
     pub(crate) tried: String,
     /// What is known to be missing.
     pub(crate) missing: String,
+    /// Whether its programs have a routine of `bistable_port::from_ram`, for nothing can be fetched while flash is busy.
+    #[serde(default)]
+    pub(crate) calls_from_ram: bool,
 }
 
 #[derive(Deserialize)]
