@@ -9,7 +9,7 @@
 //! | [`survivor`] | the block of RAM that survives a reset: the handover |
 //! | [`flash`] | adapters over a HAL's flash: bounds, uneven sectors, two flashes |
 //! | [`rom_pages`] | flash behind a ROM that programs whole pages |
-//! | [`rom_pages`], [`from_ram`] | flash behind a ROM that programs whole pages, called by what does not lie in it |
+//! | [`rom_pages`], `from_ram` | flash behind a ROM that programs whole pages, called by what does not lie in it |
 //! | [`register`] | registers of a peripheral that no HAL knows |
 //!
 //! What belongs to a processor is there for its target alone: `cargo doc --target thumbv7m-none-eabi` shows it.
