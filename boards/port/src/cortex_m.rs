@@ -60,6 +60,7 @@ impl Interrupts {
 /// Makes the processor what it is after a reset, as far as a program can tell: SysTick off, no
 /// interrupt enabled or pending, priorities 0, no fault recorded, MPU off, PRIMASK, FAULTMASK and
 /// BASEPRI 0; with the feature `caches`, caches off and what was in them in memory. The watchdog runs on.
+/// Left as they are: PRIGROUP, the configuration in CCR, and the debug unit. A bootloader that changes those changes them back.
 ///
 /// `INTERRUPTS` is how many the chip has, 1 to 480.
 pub fn clean_up<const INTERRUPTS: u32>() {

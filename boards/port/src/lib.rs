@@ -10,6 +10,7 @@
 //! | [`flash`] | adapters over a HAL's flash: bounds, uneven sectors, two flashes |
 //! | [`rom_pages`] | flash behind a ROM that programs whole pages |
 //! | [`rom_pages`], `from_ram` | flash behind a ROM that programs whole pages, called by what does not lie in it |
+//! | [`once`](mod@once) | what a program may take once |
 //! | [`register`] | registers of a peripheral that no HAL knows |
 //!
 //! What belongs to a processor is there for its target alone: `cargo doc --target thumbv7m-none-eabi` shows it.
@@ -36,6 +37,7 @@ pub mod flash;
 pub mod forward;
 #[cfg(target_arch = "riscv32")]
 pub mod from_ram;
+pub mod once;
 pub mod register;
 #[cfg(target_arch = "riscv32")]
 pub mod riscv;

@@ -4,7 +4,7 @@ use core::arch::asm;
 use core::ops::Range;
 
 /// Makes the processor what it is after a reset, as far as a program can tell: interrupts off, none of them enabled, no
-/// trap recorded. The watchdog runs on, and so does its early warning, for a program that lets it through.
+/// trap recorded. An interrupt controller outside of the hart's own registers, such as Hazard3's, is the caller's. The watchdog runs on, and so does its early warning, for a program that lets it through.
 pub fn clean_up() {
     // SAFETY: nothing is waited for that these switch off. No trap happens any more until the next program has set
     // up where it goes: nothing is done in between but what `jump` does.

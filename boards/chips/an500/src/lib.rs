@@ -61,6 +61,7 @@ impl Hardware {
     /// Takes the flash and the watchdog. Resets if the file of the flash was not made by the tools.
     #[must_use]
     pub fn take() -> Self {
+        bistable_port::once!();
         // SAFETY: no program erases or programs what it runs from: the bootloader lies elsewhere, and the updater writes the
         // journal and the other slot. No exception handler uses the flash.
         let Ok(flash) = (unsafe { memory_flash::open() }) else {

@@ -51,8 +51,10 @@ impl Board for Hardware {
             _ if found.lockup() => ResetReason::LockUp,
             _ if found.sreq() => ResetReason::Software,
             _ if found.resetpin() => ResetReason::Pin,
-            // Neither power-on nor brown-out sets a bit.
-            _ if found.0 == 0 => ResetReason::PowerOn,
+            // A debugger.
+            _ if found.dif() => ResetReason::Pin,
+            // Neither power-on nor brown-out sets a bit; or it was off, and something woke it.
+            _ if found.0 == 0 || found.off() || found.lpcomp() => ResetReason::PowerOn,
             _ => ResetReason::Unknown,
         })
     }

@@ -10,7 +10,7 @@ use crate::layout::flash_main::{ERASE_SIZE, SIZE, WRITE_SIZE};
 
 /// The flash, from address 0 on.
 #[derive(Debug)]
-pub struct Flash;
+pub struct Flash(pub(crate) ());
 
 impl ErrorType for Flash {
     type Error = NorFlashErrorKind;

@@ -42,8 +42,9 @@ impl Hardware {
     /// Takes the flash and the watchdog.
     #[must_use]
     pub fn take() -> Self {
+        bistable_port::once!();
         Self {
-            flash: Flash,
+            flash: Flash(()),
             watchdog: Watchdog,
             #[cfg(feature = "application")]
             fuses: bistable_core::fuses::NoFuses,

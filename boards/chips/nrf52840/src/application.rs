@@ -7,13 +7,12 @@ use bistable_updater::Platform;
 use bistable_updater::locks::{Lock, Locks};
 use embassy_futures::block_on;
 use embassy_nrf::buffered_uarte::{BufferedUarte, Error, InterruptHandler};
-use embassy_nrf::nvmc::Nvmc;
 use embassy_nrf::pac::{self, acl::vals::Write};
 use embassy_nrf::{bind_interrupts, peripherals::UARTE0, uarte};
 use embassy_time::Instant;
 use static_cell::StaticCell;
 
-use crate::{HANDOVER, Hardware, Watchdog, layout};
+use crate::{Flash, HANDOVER, Hardware, Watchdog, layout};
 
 bind_interrupts!(struct Interrupts {
     UARTE0 => InterruptHandler<UARTE0>;
@@ -59,16 +58,16 @@ pub fn now() -> u64 {
 }
 
 impl Platform for Hardware {
-    type JournalFlash = Nvmc<'static>;
-    type SlotFlash = Nvmc<'static>;
+    type JournalFlash = Flash;
+    type SlotFlash = Flash;
     type Watchdog = Watchdog;
     type Fuses = NoFuses;
 
-    fn journal_flash(&mut self) -> (&mut Nvmc<'static>, &mut Watchdog) {
+    fn journal_flash(&mut self) -> (&mut Flash, &mut Watchdog) {
         (&mut self.flash, &mut self.watchdog)
     }
 
-    fn slot_flash(&mut self, _slot: Slot) -> (&mut Nvmc<'static>, &mut Watchdog) {
+    fn slot_flash(&mut self, _slot: Slot) -> (&mut Flash, &mut Watchdog) {
         (&mut self.flash, &mut self.watchdog)
     }
 

@@ -7,10 +7,9 @@ use bistable_core::reset::ResetReason;
 use bistable_core::verify::Verified;
 use bistable_core::version::Version;
 use bistable_port::cortex_m;
-use embassy_nrf::nvmc::Nvmc;
 use embassy_nrf::pac::{ACL, POWER, acl::vals::Write};
 
-use crate::{HANDOVER, Hardware, Watchdog, layout};
+use crate::{Flash, HANDOVER, Hardware, Watchdog, layout};
 
 /// The bootloader's own version.
 pub const VERSION: Version = Version::new(0, 1, 0);
@@ -22,15 +21,15 @@ const INTERRUPTS: u32 = 48;
 const RETRY: u32 = 64_000_000;
 
 impl Board for Hardware {
-    type JournalFlash = Nvmc<'static>;
-    type SlotFlash = Nvmc<'static>;
+    type JournalFlash = Flash;
+    type SlotFlash = Flash;
     type Watchdog = Watchdog;
 
-    fn journal_flash(&mut self) -> (&mut Nvmc<'static>, &mut Watchdog) {
+    fn journal_flash(&mut self) -> (&mut Flash, &mut Watchdog) {
         (&mut self.flash, &mut self.watchdog)
     }
 
-    fn slot_flash(&mut self, _slot: Slot) -> (&mut Nvmc<'static>, &mut Watchdog) {
+    fn slot_flash(&mut self, _slot: Slot) -> (&mut Flash, &mut Watchdog) {
         (&mut self.flash, &mut self.watchdog)
     }
 
@@ -45,6 +44,12 @@ impl Board for Hardware {
             _ if found.dog() => ResetReason::Watchdog,
             _ if found.lockup() => ResetReason::LockUp,
             _ if found.sreq() => ResetReason::Software,
+            // A debugger.
+            _ if found.dif() => ResetReason::Pin,
+            // It was off, and something woke it.
+            _ if found.off() || found.lpcomp() || found.nfc() || found.vbus() => {
+                ResetReason::PowerOn
+            }
             // Neither power-on nor brown-out sets a bit.
             _ if found.0 == 0 => ResetReason::PowerOn,
             _ => ResetReason::Unknown,

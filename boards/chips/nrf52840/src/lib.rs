@@ -1,6 +1,6 @@
 //! Nordic's nRF52840, as bootloader and updater see it. References are to chapters of its product specification (1.7).
 //!
-//! Flash is embassy's `Nvmc`: it has one sector size and offsets from address 0, so it is used as it is.
+//! Flash is embassy's `Nvmc`, whose offsets count from address 0, in the bounds that it does not check near the end of 32 bits.
 #![no_std]
 
 #[cfg(feature = "application")]
@@ -8,6 +8,7 @@ mod application;
 #[cfg(feature = "bootloader")]
 mod bootloader;
 
+use bistable_port::flash::Part;
 use bistable_port::survivor::Survivor;
 use embassy_nrf::nvmc::Nvmc;
 use embassy_nrf::pac;
@@ -27,9 +28,12 @@ pub mod layout {
 // SAFETY: RAM begins there, and the linker scripts leave the block out, as the layout says.
 const HANDOVER: Survivor = unsafe { Survivor::new(layout::HANDOVER_ADDRESS) };
 
+/// All of the chip's flash.
+type Flash = Part<Nvmc<'static>>;
+
 /// The chip.
 pub struct Hardware {
-    flash: Nvmc<'static>,
+    flash: Flash,
     watchdog: Watchdog,
     #[cfg(feature = "application")]
     fuses: bistable_core::fuses::NoFuses,
@@ -39,10 +43,11 @@ impl Hardware {
     /// Takes the flash and the watchdog.
     #[must_use]
     pub fn take() -> Self {
+        bistable_port::once!();
         // SAFETY: once for each program, which leaves the flash controller to this.
         let nvmc = unsafe { embassy_nrf::peripherals::NVMC::steal() };
         Self {
-            flash: Nvmc::new(nvmc),
+            flash: Part::whole(Nvmc::new(nvmc)),
             watchdog: Watchdog,
             #[cfg(feature = "application")]
             fuses: bistable_core::fuses::NoFuses,

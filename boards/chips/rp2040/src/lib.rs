@@ -46,6 +46,7 @@ impl Hardware {
     /// Takes the flash and the watchdog.
     #[must_use]
     pub fn take() -> Self {
+        bistable_port::once!();
         // SAFETY: once for each program, which leaves the flash to this.
         let flash = unsafe { FLASH::steal() };
         Self {

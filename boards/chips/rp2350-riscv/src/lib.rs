@@ -43,6 +43,7 @@ impl Hardware {
     /// Takes the flash and the watchdog.
     #[must_use]
     pub fn take() -> Self {
+        bistable_port::once!();
         Self {
             #[cfg(feature = "bootloader")]
             reset_reason: bootloader::wake_up(),

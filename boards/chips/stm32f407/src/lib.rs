@@ -49,6 +49,7 @@ impl Hardware {
     /// Takes the flash and the watchdog.
     #[must_use]
     pub fn take() -> Self {
+        bistable_port::once!();
         // SAFETY: once for each program, which leaves the flash controller to this.
         let flash = unsafe { embassy_stm32::peripherals::FLASH::steal() };
         let regions = Flash::new_blocking(flash).into_blocking_regions();

@@ -46,6 +46,7 @@ impl Hardware {
     /// Takes the flash and the watchdog.
     #[must_use]
     pub fn take() -> Self {
+        bistable_port::once!();
         #[cfg(feature = "bootloader")]
         bootloader::hurry();
         // SAFETY: once for each program, which leaves the flash controller to this.
