@@ -35,7 +35,7 @@ pub mod clock;
 pub mod cortex_m;
 pub mod flash;
 pub mod forward;
-#[cfg(target_arch = "riscv32")]
+#[cfg(all(target_arch = "riscv32", feature = "from-ram"))]
 pub mod from_ram;
 pub mod once;
 pub mod register;
