@@ -36,6 +36,7 @@ pub mod files;
 pub mod image;
 pub mod keys;
 pub mod lines;
+mod lock;
 pub mod memory_flash;
 pub mod new;
 pub mod output;

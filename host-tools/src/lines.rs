@@ -3,11 +3,11 @@
 //! It has one writer. What a cut left half-written is cut off when it is opened: nobody was told that it was
 //! taken.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
-use crate::{Error, atomic};
+use crate::{Error, atomic, lock};
 
 /// A file of lines, with one writer.
 pub struct Lines {
@@ -30,19 +30,13 @@ impl Lines {
             .truncate(false)
             .open(path)
             .map_err(Error::io(path, "open it"))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(Error::unexpected(
-                    path,
-                    "another process that writes to it",
-                    "to be the only one",
-                    "stop the other `bistable serve`, or serve another directory",
-                ));
-            }
-            Err(TryLockError::Error(source)) => {
-                return Err(Error::io(path, "lock it")(source));
-            }
+        if !lock::take(&file).map_err(Error::io(path, "lock it"))? {
+            return Err(Error::unexpected(
+                path,
+                "another process that writes to it",
+                "to be the only one",
+                "stop the other `bistable serve`, or serve another directory",
+            ));
         }
         let sync_directory = || File::open(atomic::directory_of(path))?.sync_all();
         let len = whole_lines(&mut file, longest)

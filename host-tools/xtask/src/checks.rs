@@ -9,7 +9,7 @@ use bistable_qemu::ram_routine::{self, May};
 use crate::conformance;
 use crate::demo::{development_ring, emulator, toolchain};
 use crate::explore::{COMPARISON, explore};
-use crate::report::{Beside, Report};
+use crate::report::{Beside, Own, Report};
 use crate::run::{Outcome, built, cargo, host, released, repository, run};
 use crate::stories;
 use crate::{beats, bench, boards};
@@ -22,6 +22,7 @@ const TOOLS_TESTS: &str = "bistable-tools-tests";
 
 /// Runs everything.
 pub(crate) fn all() -> Outcome {
+    let own = Own::copied()?;
     let mut report = Report::default();
     report.check("formatting", || {
         run(cargo("fmt").args(["--all", "--check"]))?;
@@ -56,7 +57,7 @@ pub(crate) fn all() -> Outcome {
     });
     report.check("the tools as they are released", released_tools);
     match Board::ALL.map(toolchain).into_iter().collect() {
-        Ok(toolchains) => firmware(&mut report, toolchains),
+        Ok(toolchains) => firmware(&mut report, &own, toolchains),
         Err(error) => {
             let checks = [
                 "firmware",
@@ -111,7 +112,7 @@ const fn conformance_of(package: &'static str, program: &'static str) -> [&'stat
     ["-p", package, "--bin", program, "--features", "conformance"]
 }
 
-fn firmware(report: &mut Report, toolchains: Vec<Toolchain>) {
+fn firmware(report: &mut Report, own: &Own, toolchains: Vec<Toolchain>) {
     let each = |subcommand: &str, options: &[&str]| {
         FIRMWARE.iter().try_for_each(|(board, package)| {
             let mut command = toolchain(*board)?.command(subcommand);
@@ -137,7 +138,7 @@ fn firmware(report: &mut Report, toolchains: Vec<Toolchain>) {
         }
         return;
     }
-    let beside = Beside::start(EMULATED);
+    let beside = Beside::start(own, EMULATED);
     report.check("the tools at work", || {
         let tests = tests_of_the_tools()?;
         run(host("test")

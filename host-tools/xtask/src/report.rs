@@ -1,12 +1,29 @@
 //! What came of each check, in the order in which they were made; and checks that a process beside this one makes.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::time::Instant;
 
 use crate::bench::Compared;
 use crate::run::{Outcome, repository};
+
+/// This program as it was when it began: cargo, which it calls, may build it again, and puts the new one in its place.
+pub(crate) struct Own(PathBuf);
+
+impl Own {
+    /// Copies it.
+    pub(crate) fn copied() -> Result<Self, String> {
+        let folder = repository().join("target");
+        let copy = folder.join("xtask-beside");
+        let program = std::env::current_exe();
+        let copied = fs::create_dir_all(&folder)
+            .and(program)
+            .and_then(|program| fs::copy(program, &copy));
+        copied.map_err(|error| format!("{}: {error}", copy.display()))?;
+        Ok(Self(copy))
+    }
+}
 
 enum Finding {
     Passed,
@@ -26,13 +43,12 @@ pub(crate) struct Beside {
 
 impl Beside {
     /// Starts `cargo xtask <command>`; what it says goes to a file.
-    pub(crate) fn start(command: &str) -> Result<Self, String> {
+    pub(crate) fn start(own: &Own, command: &str) -> Result<Self, String> {
         let failed = |error: std::io::Error| format!("cargo xtask {command}: {error}");
         let said = repository().join(format!("target/{command}.txt"));
         let output = File::create(&said).map_err(failed)?;
         let errors = output.try_clone().map_err(failed)?;
-        let program = std::env::current_exe().map_err(failed)?;
-        let mut process = Command::new(program);
+        let mut process = Command::new(&own.0);
         let process = process.arg(command).stdout(output).stderr(errors);
         let process = process.spawn().map_err(failed)?;
         Ok(Self { process, said })
@@ -110,7 +126,7 @@ impl Report {
     /// says nothing about has failed.
     pub(crate) fn take_over(&mut self, mut beside: Beside, checks: &[&str]) {
         let status = beside.process.wait();
-        let said = std::fs::read_to_string(&beside.said).unwrap_or_default();
+        let said = fs::read_to_string(&beside.said).unwrap_or_default();
         print!("{said}");
         for check in checks {
             let mut lines = said.lines().rev();

@@ -27,7 +27,7 @@ mod identities;
 mod index;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{BufReader, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -42,7 +42,7 @@ use super::births::lives::{self, Life};
 use super::births::{self, Birth, Event, Head};
 use crate::files::sync_folder;
 use crate::keys::Signer;
-use crate::{Error, atomic, hex};
+use crate::{Error, atomic, hex, lock};
 
 pub use self::identities::{name as file_stem, wipe};
 
@@ -89,7 +89,7 @@ impl Register {
         builder
             .create(folder)
             .map_err(Error::io(folder, "make the register"))?;
-        let lock = lock(&folder.join(LOCK))?;
+        let lock = hold(&folder.join(LOCK))?;
         let path = folder.join(BIRTHS);
         let births = OpenOptions::new()
             .read(true)
@@ -408,7 +408,7 @@ struct Sealed {
 }
 
 /// Holds the lock until it is closed, which the end of the process does too.
-fn lock(path: &Path) -> Result<File, Error> {
+fn hold(path: &Path) -> Result<File, Error> {
     let file = OpenOptions::new()
         .write(true)
         .create(true)
@@ -416,15 +416,14 @@ fn lock(path: &Path) -> Result<File, Error> {
         .mode(0o600)
         .open(path)
         .map_err(Error::io(path, "open the lock"))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::unexpected(
+    match lock::take(&file).map_err(Error::io(path, "lock the register"))? {
+        true => Ok(file),
+        false => Err(Error::unexpected(
             path,
             "the lock of another command",
             "nobody else who writes",
             "wait until that command has ended; killed, it holds no lock",
         )),
-        Err(TryLockError::Error(source)) => Err(Error::io(path, "lock the register")(source)),
     }
 }
 

@@ -4,7 +4,7 @@
 //! | file | idea |
 //! | --- | --- |
 //! | [`port`] | the ports that there are, and what their manifests say of them |
-//! | [`build`] | building one, and what is measured of it |
+//! | [`mod@build`] | building one, and what is measured of it |
 //! | [`table`] | the table of chips in the README |
 //! | [`emulator`] | a machine of QEMU that a port is for |
 //! | [`run`], [`contract`] | it updates itself; it keeps what Bistable relies on |
