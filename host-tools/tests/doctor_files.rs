@@ -224,6 +224,9 @@ fn a_journal_of_another_layout_is_told_from_garbage() {
     ] {
         assert!(said.contains(expected), "{expected} in\n{said}");
     }
+    for of_its_own_layout in ["The journal is lost", "flash it again"] {
+        assert!(!said.contains(of_its_own_layout), "{said}");
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::doctor::dump::{Dump, Holds};
 use crate::doctor::examine::{Boots, Examination, Seen};
 use crate::doctor::map::{Place, map};
 use crate::doctor::sectors::{self, Step};
-use crate::doctor::strange::strange;
+use crate::doctor::strange::{Strange, strange};
 use crate::doctor::{text, words};
 use crate::facts::Facts;
 use crate::output::Report;
@@ -275,9 +275,14 @@ impl Diagnosis {
             text: String::new(),
         };
         let strange = strange(dump, &examination.sectors, facts);
-        let strange = strange.map(|strange| strange.advice(facts));
-        let advice = advise(examination, facts);
-        diagnosis.advice = strange.into_iter().chain(advice).collect();
+        diagnosis.advice = strange
+            .map(|strange| strange.advice(facts))
+            .into_iter()
+            .collect();
+        // Read by another layout or the wrong way round, nothing of the rest is so.
+        if !strange.is_some_and(Strange::is_misread) {
+            diagnosis.advice.extend(advise(examination, facts));
+        }
         diagnosis.text = text::render(&diagnosis, examination, facts);
         diagnosis
     }

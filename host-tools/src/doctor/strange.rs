@@ -63,6 +63,12 @@ fn uniform(dump: &Dump) -> Option<u8> {
 }
 
 impl Strange {
+    /// Whether the file makes sense, though not as it was read.
+    #[must_use]
+    pub const fn is_misread(self) -> bool {
+        matches!(self, Self::OtherLayout(_) | Self::Swapped(_))
+    }
+
     /// What it is, and what to do.
     #[must_use]
     pub fn advice(self, facts: &Facts) -> String {

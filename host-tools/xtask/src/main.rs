@@ -30,8 +30,8 @@ Usage: cargo xtask <command>
                      whether the emulated boards keep what Bistable relies on: flash, handover, reset
                      reasons, watchdog (--board NAME is one of them alone)
   boards [options]   builds bootloader and application of each port to a chip, and one image of both links
-                     (--board NAME is one of them alone; --run NAME runs one whose machine QEMU has; --write
-                     writes the README's table)
+                     (--board NAME is one of them alone; --run NAME and --conformance NAME run one whose machine
+                     QEMU has: an update, the conformance suite; --write writes the README's table, of all ports)
   explore [options]  the power cut at every operation, from every state that can be reached, and every
                      invariant checked; then the same with each deliberate defect, which must be caught
                      (--full is the long run; --help shows the rest)

@@ -32,7 +32,7 @@ pub(crate) fn keeps(port: &Port) -> Outcome {
     ensure_command(EMULATOR, EMULATOR).map_err(|error| error.to_string())?;
     let machine = port.machine()?;
     let product = Product::read(&port.layout()).map_err(|error| error.to_string())?;
-    let flash = machine.flash(&product, &scratch(port)?.join("flash"), &[])?;
+    let flash = machine.flash(&product, &scratch(port, "conformance")?.join("flash"), &[])?;
     let mut said = String::new();
     let outcome = go(machine, &port.program("conformance"), &flash, &mut said);
     print!("{said}");

@@ -95,7 +95,7 @@ impl Bench {
     fn make(port: &Port) -> Result<Self, String> {
         let layout = port.layout();
         let product = Product::read(&layout).map_err(|error| error.to_string())?;
-        let folder = scratch(port)?;
+        let folder = scratch(port, "interrupts")?;
         let [image, factory] = ["interrupts.img", "factory.bin"].map(|name| folder.join(name));
         let [a, b] = ["interrupts-A", "interrupts-B"].map(|what| port.program(what));
         let mut command = Command::new(built("bistable"));

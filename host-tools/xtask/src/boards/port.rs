@@ -118,9 +118,9 @@ impl Port {
     }
 }
 
-/// A new folder for what a run of a port leaves.
-pub(crate) fn scratch(port: &Port) -> Result<PathBuf, String> {
-    let folder = built_programs().join(&port.name);
+/// A new folder for what a run of a port leaves, by what is run.
+pub(crate) fn scratch(port: &Port, what: &str) -> Result<PathBuf, String> {
+    let folder = built_programs().join(&port.name).join(what);
     let _ = fs::remove_dir_all(&folder); // Fails if there is none, which is what is wanted.
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     Ok(folder)

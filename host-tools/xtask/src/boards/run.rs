@@ -67,7 +67,7 @@ impl<'p> Bench<'p> {
     fn make(port: &Port, machine: &'p Machine) -> Result<Self, String> {
         let layout = port.layout();
         let product = Product::read(&layout).map_err(|error| error.to_string())?;
-        let folder = scratch(port)?;
+        let folder = scratch(port, "update")?;
         let images = [1, 2].map(|number| folder.join(format!("v{number}.img")));
         for (number, image) in (1..).zip(&images) {
             sign(port, &layout, number, image)?;
