@@ -73,7 +73,7 @@ pub trait Board {
 
     /// Puts the processor into the state that it has after a reset (interrupts disabled and none
     /// pending, SysTick, caches and MPU off, masks clear) and starts the image; before that, if
-    /// `clears_ram`, sets all RAM but the handover to 0: another image than this one ran last, or nobody
-    /// knows which, and nothing that it left behind is to be found.
+    /// `clears_ram`, sets the RAM that images are linked for, without the handover, to 0 (the generated `APPLICATION_RAM`):
+    /// another image than this one ran last, or nobody knows which, and nothing that it left behind is to be found.
     fn jump(self, image: Verified, clears_ram: bool) -> !;
 }

@@ -55,29 +55,38 @@ pub(crate) fn all() -> Outcome {
         run(host("build").args(["--bins", "--tests"]))?;
         Board::ALL.into_iter().try_for_each(development_ring)
     });
-    report.check("the tools as they are released", released_tools);
-    match Board::ALL.map(toolchain).into_iter().collect() {
-        Ok(toolchains) => firmware(&mut report, &own, toolchains),
+    // One compiles large crates, whose ends keep one processor busy; the other links many small programs, which does too.
+    let released = Beside::start(&own, RELEASED);
+    let toolchains: Result<Vec<_>, String> = Board::ALL.map(toolchain).into_iter().collect();
+    match &toolchains {
+        Ok(toolchains) => firmware(&mut report, toolchains),
+        Err(error) => report.skip_each(&WITH_FIRMWARE, error),
+    }
+    report.take_over(released, &[AS_RELEASED]);
+    let emulators = || Board::ALL.into_iter().try_for_each(emulator);
+    match toolchains.and_then(|_| emulators()) {
+        Ok(()) => at_work(&mut report, &own),
         Err(error) => {
-            let checks = [
-                "firmware",
-                "clippy, firmware",
-                "the chips",
-                "the tools at work",
-            ];
-            for check in checks.iter().chain(&IN_EMULATORS) {
-                report.skip(check, &error);
-            }
+            report.skip_each(&[TOOLS_AT_WORK], &error);
+            report.skip_each(&IN_EMULATORS, &error);
         }
     }
     report.close()
 }
 
+/// The command that builds and tests the released tools beside the firmware, and its one check.
+pub(crate) const RELEASED: &str = "released";
+const AS_RELEASED: &str = "the tools as they are released";
+
 /// With the feature that brings probe-rs, which is compiled once: its tests are released ones too.
-fn released_tools() -> Outcome {
-    let tools = ["-p", "bistable-tools", "--features", "probe"];
-    run(cargo("build").arg("--release").args(tools))?;
-    run(cargo("test").args(["--release", "-p", "bistable-probe"]))
+pub(crate) fn released_tools() -> Outcome {
+    let mut report = Report::default();
+    report.check(AS_RELEASED, || {
+        let tools = ["-p", "bistable-tools", "--features", "probe"];
+        run(cargo("build").arg("--release").args(tools))?;
+        run(cargo("test").args(["--release", "-p", "bistable-probe"]))
+    });
+    report.close()
 }
 
 /// What goes onto each board, each by itself: built together, they would share their crates' features.
@@ -112,14 +121,18 @@ const fn conformance_of(package: &'static str, program: &'static str) -> [&'stat
     ["-p", package, "--bin", program, "--features", "conformance"]
 }
 
-fn firmware(report: &mut Report, own: &Own, toolchains: Vec<Toolchain>) {
+/// What is compiled for devices, in this order.
+const WITH_FIRMWARE: [&str; 3] = ["firmware", "clippy, firmware", "the chips"];
+
+fn firmware(report: &mut Report, toolchains: &[Toolchain]) {
+    let [firmware, clippy, chips] = WITH_FIRMWARE;
     let each = |subcommand: &str, options: &[&str]| {
         FIRMWARE.iter().try_for_each(|(board, package)| {
             let mut command = toolchain(*board)?.command(subcommand);
             run(command.args(*package).args(options))
         })
     };
-    report.check("firmware", || {
+    report.check(firmware, || {
         FIRMWARE.iter().try_for_each(|(board, package)| {
             let mut command = toolchain(*board)?.command("build");
             run(command.args(*package).args(["--profile", "firmware"]))?;
@@ -127,32 +140,30 @@ fn firmware(report: &mut Report, own: &Own, toolchains: Vec<Toolchain>) {
         })
     });
     if toolchains.iter().all(has_clippy) {
-        report.check("clippy, firmware", || each("clippy", &WARNINGS));
+        report.check(clippy, || each("clippy", &WARNINGS));
     } else {
-        report.skip("clippy, firmware", "this toolchain has no clippy");
+        report.skip(clippy, "this toolchain has no clippy");
     }
-    report.check_unless_skipped("the chips", boards::check);
-    if let Err(error) = Board::ALL.into_iter().try_for_each(emulator) {
-        for check in ["the tools at work"].iter().chain(&IN_EMULATORS) {
-            report.skip(check, &error);
-        }
-        return;
-    }
-    let beside = Beside::start(own, EMULATED);
-    report.check("the tools at work", || {
+    report.check_unless_skipped(chips, boards::check);
+}
+
+/// What runs when everything is built: the tools, on files and on emulated boards, and beside them what needs emulators more than
+/// processors.
+fn at_work(report: &mut Report, own: &Own) {
+    let emulated = Beside::start(own, EMULATED);
+    report.check(TOOLS_AT_WORK, || {
         let tests = tests_of_the_tools()?;
         run(host("test")
             .args(tests.iter().flat_map(|name| ["--test", name]))
             .env("BISTABLE", built("bistable"))
             .env("BISTABLE_RELEASE", released("bistable")))
     });
-    match beside {
-        Ok(beside) => report.take_over(beside, &IN_EMULATORS),
-        Err(error) => report.fail("the emulators", error),
-    }
+    report.take_over(emulated, &IN_EMULATORS);
 }
 
-/// The command whose checks run beside the others.
+const TOOLS_AT_WORK: &str = "the tools at work";
+
+/// The command that runs the emulators beside the tools.
 pub(crate) const EMULATED: &str = "emulated";
 
 /// What is checked there, in this order.

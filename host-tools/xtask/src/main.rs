@@ -40,8 +40,9 @@ Usage: cargo xtask <command>
                      in the emulator (--check compares with the committed figures; --help shows the rest)
   test               every check: formatting, clippy, host tests, documentation, firmware, emulator,
                      explorer
-  emulated           those of them that run in emulators, which `test` runs beside the others; it has
-                     built what they need";
+  released, emulated
+                     those of them that `test` runs beside the others: the released tools; what runs in
+                     emulators, once `test` has built it";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         Some("compare") => explore::compare(&rest),
         Some("bench") => bench::bench(&rest),
         Some("test") if rest.is_empty() => checks::all(),
+        Some(checks::RELEASED) if rest.is_empty() => checks::released_tools(),
         Some(checks::EMULATED) if rest.is_empty() => checks::emulated(),
         _ => Err(USAGE.to_owned()),
     };

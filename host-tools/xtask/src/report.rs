@@ -53,6 +53,15 @@ impl Beside {
         let process = process.spawn().map_err(failed)?;
         Ok(Self { process, said })
     }
+
+    /// Waits for it; what it said, and how it ended.
+    fn end(mut self) -> (String, String) {
+        let ended = match self.process.wait() {
+            Ok(status) => status.to_string(),
+            Err(error) => error.to_string(),
+        };
+        (fs::read_to_string(&self.said).unwrap_or_default(), ended)
+    }
 }
 
 impl Report {
@@ -81,6 +90,11 @@ impl Report {
         self.0
             .push((name.to_owned(), finding, begun.elapsed().as_secs()));
         passed
+    }
+
+    /// Notes that none of these was made.
+    pub(crate) fn skip_each(&mut self, names: &[&str], why: &str) {
+        names.iter().for_each(|name| self.skip(name, why));
     }
 
     pub(crate) fn skip(&mut self, name: &str, why: &str) {
@@ -116,24 +130,20 @@ impl Report {
         }
     }
 
-    /// Notes a failure that no check has seen.
-    pub(crate) fn fail(&mut self, name: &str, message: String) {
-        println!("{message}");
-        self.0.push((name.to_owned(), Finding::Failed(message), 0));
-    }
-
     /// Waits for the process beside this one, shows what it said, and takes over what came of its checks. One that it
     /// says nothing about has failed.
-    pub(crate) fn take_over(&mut self, mut beside: Beside, checks: &[&str]) {
-        let status = beside.process.wait();
-        let said = fs::read_to_string(&beside.said).unwrap_or_default();
+    pub(crate) fn take_over(&mut self, beside: Result<Beside, String>, checks: &[&str]) {
+        let (said, ended) = match beside {
+            Ok(beside) => beside.end(),
+            Err(error) => (String::new(), error),
+        };
         print!("{said}");
         for check in checks {
             let mut lines = said.lines().rev();
-            match lines.find_map(|line| finding(line, check)) {
-                Some((finding, seconds)) => self.0.push(((*check).to_owned(), finding, seconds)),
-                None => self.fail(check, format!("it was not made: {status:?}")),
-            }
+            let (finding, seconds) = lines
+                .find_map(|line| finding(line, check))
+                .unwrap_or_else(|| (Finding::Failed(format!("it was not made: {ended}")), 0));
+            self.0.push(((*check).to_owned(), finding, seconds));
         }
     }
 }
