@@ -58,7 +58,7 @@ impl Board for Hardware {
             false => 0..0,
         };
         // SAFETY: `Verified` says that a program for this processor lies there, as its `Entry` demands; the layout asserts
-        // its alignment. Nothing of the bootloader is used any more, its RAM may be cleared, and `main` is no handler.
+        // its alignment. Nothing of the bootloader is used any more, nor what is cleared, and `main` is no handler.
         unsafe { cortex_m::jump(image.address(), clears) }
     }
 }
