@@ -6,7 +6,7 @@
 //! | what lies in | becomes |
 //! | --- | --- |
 //! | the workspace | `.` |
-//! | the build directory | `./target` |
+//! | the target and the build directory | `./target` |
 //! | a crate from a registry, a git repository or elsewhere | `/crates/<name>-<version>` |
 //! | the standard library's sources | `/rustc/<commit>`, as in the compiled one |
 //!
@@ -57,6 +57,9 @@ fn prefixes(project: &Project) -> Vec<(String, String)> {
             format!("/rustc/{}", commit.unwrap_or(&project.rustc.release)),
         ),
     ];
+    // What it builds on the way may lie apart from what it leaves (cargo's `build.build-dir`).
+    let build = metadata.build_directory.iter();
+    prefixes.extend(build.map(|build| (build.to_string(), "./target".into())));
     let elsewhere = |package: &&Package| {
         package.source.is_some() || !package.manifest_path.starts_with(&metadata.workspace_root)
     };

@@ -67,7 +67,7 @@ pub(crate) fn all() -> Outcome {
     match toolchains.and_then(|_| emulators()) {
         Ok(()) => at_work(&mut report, &own),
         Err(error) => {
-            report.skip_each(&[TOOLS_AT_WORK], &error);
+            report.skip_each(&WITH_TOOLS, &error);
             report.skip_each(&IN_EMULATORS, &error);
         }
     }
@@ -150,18 +150,36 @@ fn firmware(report: &mut Report, toolchains: &[Toolchain]) {
 /// What runs when everything is built: the tools, on files and on emulated boards, and beside them what needs emulators more than
 /// processors.
 fn at_work(report: &mut Report, own: &Own) {
-    let emulated = Beside::start(own, EMULATED);
-    report.check(TOOLS_AT_WORK, || {
-        let tests = tests_of_the_tools()?;
+    let test = |names: &[&str], options: &[&str]| {
         run(host("test")
-            .args(tests.iter().flat_map(|name| ["--test", name]))
+            .args(names.iter().flat_map(|name| ["--test", name]))
+            .args(options)
             .env("BISTABLE", built("bistable"))
             .env("BISTABLE_RELEASE", released("bistable")))
+    };
+    let [at_work, at_full_speed] = WITH_TOOLS;
+    let emulated = Beside::start(own, EMULATED);
+    report.check(at_work, || {
+        let tests = tests_of_the_tools()?;
+        let tests = tests.iter().map(String::as_str);
+        test(
+            &tests
+                .filter(|name| *name != AT_FULL_SPEED)
+                .collect::<Vec<_>>(),
+            &[],
+        )
     });
     report.take_over(emulated, &IN_EMULATORS);
+    report.check(at_full_speed, || {
+        test(&[AT_FULL_SPEED], &["--", "--test-threads=1"])
+    });
 }
 
-const TOOLS_AT_WORK: &str = "the tools at work";
+/// What is checked with the tools when they are built, in this order.
+const WITH_TOOLS: [&str; 2] = ["the tools at work", "the server at full speed"];
+
+/// The test that measures how fast the server is: nothing may run beside it.
+const AT_FULL_SPEED: &str = "serve_kill";
 
 /// The command that runs the emulators beside the tools.
 pub(crate) const EMULATED: &str = "emulated";

@@ -57,6 +57,15 @@ pub fn target_folder() -> PathBuf {
     target.unwrap_or_else(|| repository().join("target"))
 }
 
+/// Names the folder in which cargo builds on the way (`build.build-dir`).
+pub const BUILD_VARIABLE: &str = "CARGO_BUILD_BUILD_DIR";
+
+/// Where applications that tests make are built on the way: most of what they are built of is the same.
+#[must_use]
+pub fn shared_build() -> PathBuf {
+    target_folder().join("applications")
+}
+
 /// Makes the development key ring that the emulated board's firmware needs, unless there is one.
 ///
 /// # Panics

@@ -10,7 +10,8 @@ use std::time::Duration;
 use bistable_firmware::{Toolchain, ensure_command};
 use bistable_qemu::{Board, Config, FlashFile, LogLine, Machine};
 use bistable_tools_tests::{
-    Document, bistable, development_ring, repository, succeeds, target_folder,
+    BUILD_VARIABLE, Document, bistable, development_ring, repository, shared_build, succeeds,
+    target_folder,
 };
 use bistable_updater_c::Status;
 use serde_json::Value;
@@ -193,6 +194,7 @@ impl Bench {
             command.args(["--profile", "firmware"]);
             // Of its own: others build the same bootloader without a log.
             command.env("CARGO_TARGET_DIR", own_target());
+            command.env(BUILD_VARIABLE, shared_build());
             succeeds(command.current_dir(repository()));
         }
         let bootloader = folder.path().join("bootloader.elf");

@@ -11,7 +11,7 @@ use std::thread::spawn;
 use std::time::Duration;
 
 use bistable_firmware::{Toolchain, ensure_command};
-use bistable_tools_tests::{bistable, refused, succeeds};
+use bistable_tools_tests::{BUILD_VARIABLE, bistable, refused, shared_build, succeeds};
 use serde_json::Value;
 
 /// Slot B of the layout: its payload, and its end.
@@ -39,6 +39,7 @@ fn in_application(app: &Path, program: impl AsRef<OsStr>) -> Command {
     command
         .current_dir(app)
         .env("CARGO_TARGET_DIR", app.with_file_name("target"))
+        .env(BUILD_VARIABLE, shared_build())
         .env_remove("CARGO_MANIFEST_DIR")
         .env_remove("CARGO_PKG_NAME");
     command

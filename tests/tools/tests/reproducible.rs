@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use bistable_tools_tests::{bistable, repository, succeeds};
+use bistable_tools_tests::{BUILD_VARIABLE, bistable, repository, succeeds};
 
 const PACKAGE: &str = "mps2-an385-demo";
 const LAYOUT: &str = "qemu/mps2-an385/layout.toml";
@@ -29,6 +29,7 @@ fn whoever_builds_it_gets_the_same_image() {
     let mut other = build(as_somebody_else(), &second);
     other
         .env("CARGO_HOME", &cargo_home)
+        .env(BUILD_VARIABLE, second.join("built"))
         .env("HOME", folder.path())
         .env("USER", "somebody")
         .env("LC_ALL", "C")
@@ -83,7 +84,8 @@ fn reproduced(first: &Path, second: &Path) {
             .args(["image", "reproduce", "--layout", LAYOUT, "--json"])
             .arg(image)
             .current_dir(second)
-            .env("CARGO_TARGET_DIR", second.join("target"));
+            .env("CARGO_TARGET_DIR", second.join("target"))
+            .env(BUILD_VARIABLE, second.join("built"));
         let output = command.output().unwrap();
         let said: serde_json::Value = serde_json::from_slice(&output.stdout)
             .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
